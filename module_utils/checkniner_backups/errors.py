@@ -1,0 +1,101 @@
+"""What can go wrong: one tree of exceptions, each with a message, a hint and an exit status.
+
+A message is lowercase and says what failed and on what; the hint says what to do about it. No message
+ever holds a secret: it ends up in logs, in Ansible's output and in mails from cron.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BackupsError(Exception):
+    """The root of everything that this engine raises on purpose.
+
+    :param message: what failed and on what, lowercase, no full stop
+    :param hint: what the reader can do about it; may be empty
+    """
+
+    exit_status: ClassVar[int] = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\nHINT: {self.hint}" if self.hint else self.message
+
+
+class SettingsError(BackupsError):
+    """A setting is missing or wrong, or the command was started as the wrong user."""
+
+    exit_status = 3
+
+
+class ApplicationError(BackupsError):
+    """The Django application, its virtualenv or its `bin/activate` cannot be used."""
+
+    exit_status = 4
+
+
+class DatabaseError(BackupsError):
+    """PostgreSQL, or one of its client programs, refused or failed."""
+
+    exit_status = 5
+
+
+class LockTimeoutError(DatabaseError):
+    """A table could not be locked in time: somebody is changing the schema. The caller may try again."""
+
+
+class EncryptionError(BackupsError):
+    """GnuPG, a key, or a passphrase."""
+
+    exit_status = 6
+
+
+class StoreError(BackupsError):
+    """The S3 store refused, failed, or cannot be reached."""
+
+    exit_status = 7
+
+
+class NotFoundError(StoreError):
+    """What was asked for is not in the store."""
+
+
+class ArchiveError(BackupsError):
+    """An archive is damaged, hostile, or not one of ours."""
+
+    exit_status = 8
+
+
+class RestoreError(BackupsError):
+    """A restore stopped before it changed the running database."""
+
+    exit_status = 9
+
+
+class ProofError(RestoreError):
+    """What was restored differs from what the manifest promises."""
+
+    exit_status = 10
+
+
+class DiskError(BackupsError):
+    """The local disk is full or cannot be written."""
+
+    exit_status = 11
+
+
+class CheapLooksError(BackupsError):
+    """The daily full comparison found a change that the cheap looks had missed. It was saved; the fault is ours."""
+
+    exit_status = 12
+
+
+class BusyError(BackupsError):
+    """Another tick holds the lock. 75 is EX_TEMPFAIL of sysexits.h: try again later."""
+
+    exit_status = 75
