@@ -75,7 +75,7 @@ class Settings:
         return self.state_path / "work"
 
     def shape(self) -> str:
-        """Given nothing but itself, return a digest (hex) of the settings that decide what an archive holds, and where.
+        """Given nothing but itself, return a digest (hex) of the settings that decide what an archive holds and where.
 
         A remembered "already saved" is only worth something for the same shape: another recipient, bucket or list of
         apps makes the next tick save again.
@@ -106,7 +106,8 @@ def read_environment_file(path: Path) -> dict[str, str]:
         try:
             words = shlex.split(line, comments=True)
         except ValueError as error:
-            raise SettingsError(f"{path}, line {number}: {error}", "run setup-backups.yml to write the file anew") from None
+            hint = "run setup-backups.yml to write the file anew"
+            raise SettingsError(f"{path}, line {number}: {error}", hint) from None
         if words and words[0] == "export":
             words = words[1:]
         for word in words:
