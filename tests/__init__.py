@@ -1,0 +1,1 @@
+"""What the software promises, held to it."""
