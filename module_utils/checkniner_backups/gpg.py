@@ -1,0 +1,295 @@
+"""GnuPG: the server's keyring of public keys, and the session key that the control machine yields.
+
+The bulk data goes through `gpg_stream`. Nothing secret is ever an argument of a command: keys and passphrases
+travel through pipes. Works with GnuPG 2.2 and 2.4.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+from .errors import ArchiveError, BackupsError, EncryptionError
+
+HEAD_BYTES = 16384
+"""So much of an archive's beginning is enough for `session_key`, with several recipients too (2,000 do for one)."""
+
+# The longest socket name that the agent makes below its home, and the longest that Linux takes (with its final zero).
+_SOCKET, _SOCKET_LIMIT = "/S.gpg-agent.browser", 108
+_SESSION_KEY = re.compile(r"\d{1,3}:[0-9A-Fa-f]{32,}")
+_NOT_USABLE = {"e": "expired", "r": "revoked", "d": "disabled", "i": "invalid"}
+_WRONG_PASSPHRASE, _CANCELLED, _NO_PINENTRY = 11, 99, 85
+
+
+@dataclass(frozen=True)
+class KeyStatus:
+    """A public key that can encrypt now. `expires` (UTC) is when it no longer can; None: never."""
+
+    fingerprint: str
+    user_ids: tuple[str, ...]
+    expires: datetime | None
+
+    @property
+    def days_left(self) -> float | None:
+        """Days until the key can encrypt no more; None: no end."""
+        return None if self.expires is None else (self.expires - datetime.now(timezone.utc)).total_seconds() / 86400
+
+
+class Keyring:
+    """The public keys that a server encrypts to, in a GNUPGHOME of their own (made with mode 0700)."""
+
+    def __init__(self, home: Path) -> None:
+        """Given a folder, use it as GNUPGHOME.
+
+        :raises EncryptionError: gpg is not installed, or the folder cannot be used
+        """
+        check_home(home)
+        self.home = home
+        try:
+            home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise EncryptionError(f"cannot make the keyring {home}: {error.strerror}") from None
+
+    def import_public_key(self, text: str, fingerprint: str, *, dry_run: bool = False) -> bool:
+        """Given a public key (ASCII armour) and its pinned fingerprint, import it; return whether anything changed.
+
+        The text is looked at before it is imported: exactly this one key, and its public half only. With `dry_run`
+        nothing is written, and the return value says what would be.
+
+        :raises EncryptionError: another key, several keys, a secret key, or no key at all
+        """
+        fingerprint = _plain(fingerprint)
+        gpg = self._gnupg()
+        found = list(gpg.scan_keys_mem(text))
+        if "PRIVATE KEY" in text or any(key["type"] != "pub" for key in found):
+            raise EncryptionError(
+                "this is a secret key, and it does not belong on the server",
+                f"hand over the public half only: gpg --armor --export {fingerprint}",
+            )
+        if len(found) != 1:
+            raise EncryptionError(
+                f"expected one public key, found {len(found)}",
+                f"make the file with: gpg --armor --export {fingerprint}",
+            )
+        if found[0]["fingerprint"] != fingerprint:
+            raise EncryptionError(
+                f"the public key is {found[0]['fingerprint']}, but {fingerprint} is pinned",
+                "set BACKUPS_GPG_RECIPIENT to the fingerprint of the key that you want, and check it by another way",
+            )
+        result = gpg.import_keys(text, extra_args=["--dry-run"] if dry_run else [])
+        if result.count != 1 or result.sec_read or result.not_imported:
+            raise EncryptionError(f"gpg did not import the public key {fingerprint}", tidy(result.stderr))
+        return not result.unchanged
+
+    def usable_for_encryption(self, fingerprint: str) -> KeyStatus:
+        """Given the fingerprint of a primary key, return its status when one can encrypt to it now.
+
+        :raises EncryptionError: the key is unknown, expired, revoked or disabled, or none of its parts can encrypt
+        """
+        fingerprint = _plain(fingerprint)
+        keys = [key for key in self._gnupg().list_keys() if key["fingerprint"] == fingerprint]
+        if not keys:
+            raise EncryptionError(
+                f"the recipient {fingerprint} is not in the keyring {self.home}",
+                "import its public key by running setup-backups.yml; the fingerprint must be the primary key's",
+            )
+        return _status(keys[0])
+
+    def _gnupg(self) -> Any:
+        import gnupg
+
+        logging.getLogger("gnupg").setLevel(logging.ERROR)  # what goes wrong is raised here, in better words
+        try:
+            return gnupg.GPG(gnupghome=str(self.home), options=["--no-options", "--no-autostart"], env=plain_environ())
+        except (OSError, ValueError) as error:
+            raise gpg_missing(error) from None
+
+
+def session_key(head: bytes | Path, home: Path | None = None, *, passphrase: str | None = None) -> str:
+    """Given the beginning of an encrypted archive (or its path), return the session key that decrypts this archive.
+
+    For the control machine: the operator's own keyring (or `home`) and agent are used, so a pinentry may ask.
+    A `passphrase` is only for where nobody can be asked.
+
+    :raises ArchiveError: this is not the beginning of an archive encrypted by GnuPG
+    :raises EncryptionError: no private key for it, a wrong passphrase, or no way to ask for one
+    """
+    if home:
+        check_home(home)
+    if isinstance(head, Path):
+        head = _head(head)
+    arguments, secret = loopback(passphrase)
+    command = [*command_line(home), *arguments, "--show-session-key", "--status-fd", "1", "--output", os.devnull]
+    environ = dict(os.environ)
+    if "GPG_TTY" not in environ and os.isatty(0):
+        environ["GPG_TTY"] = os.ttyname(0)
+    try:
+        done = subprocess.run(
+            [*command, "--decrypt"],
+            input=head[:HEAD_BYTES], capture_output=True, env=environ, pass_fds=secret, check=False,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise gpg_missing(error) from None
+    finally:
+        close_all(secret)
+    # Only the beginning was given, so gpg complains in any case: the status lines say what matters.
+    status = status_lines(done.stdout)
+    for keyword, *words in status:
+        if keyword == "SESSION_KEY" and words and _SESSION_KEY.fullmatch(words[0]):
+            return words[0]
+    raise _no_session_key(status, tidy(done.stderr.decode(errors="replace")))
+
+
+def check_home(home: Path) -> None:
+    """Given a GNUPGHOME, return when an agent can have its sockets there.
+
+    :raises EncryptionError: the path is too long
+    """
+    path = str(home.absolute())
+    length = len(os.fsencode(path))
+    if length + len(_SOCKET) < _SOCKET_LIMIT:
+        return
+    try:  # where there is a /run/user/UID, the sockets are there
+        done = subprocess.run(
+            ["gpgconf", "--homedir", path, "--list-dirs", "agent-socket"], capture_output=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise gpg_missing(error) from None
+    if len(done.stdout.strip()) + len(_SOCKET) - len("/S.gpg-agent") >= _SOCKET_LIMIT:
+        raise EncryptionError(
+            f"the path of the GnuPG folder is too long ({length} bytes): {home}",
+            f"use a path of at most {_SOCKET_LIMIT - len(_SOCKET) - 1} bytes, or GnuPG's agent cannot make its socket",
+        )
+
+
+def command_line(home: Path | None) -> list[str]:
+    """Given a GNUPGHOME (None: the user's own), return the beginning of every gpg command."""
+    arguments = ["gpg", "--batch", "--yes", "--no-tty"]
+    return [*arguments, "--no-options", "--homedir", str(home)] if home else arguments
+
+
+def loopback(passphrase: str | None) -> tuple[list[str], tuple[int, ...]]:
+    """Given a passphrase, return the gpg arguments and the pipe that hands it over, to be closed by the caller."""
+    if passphrase is None:
+        return [], ()
+    descriptor = pipe_with(passphrase)
+    return ["--pinentry-mode", "loopback", "--passphrase-fd", str(descriptor)], (descriptor,)
+
+
+def pipe_with(secret: str) -> int:
+    """Given a short text, return the reading end of a pipe that holds it: no file, no argument, no variable."""
+    data = secret.encode() + b"\n"
+    if len(data) > 4096:
+        raise EncryptionError("the secret is longer than 4,095 bytes")
+    reading, writing = os.pipe()
+    try:
+        os.write(writing, data)
+    finally:
+        os.close(writing)
+    return reading
+
+
+def close_all(descriptors: tuple[int, ...]) -> None:
+    """Close these file descriptors."""
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def plain_environ() -> dict[str, str]:
+    """Return the variables that gpg needs when it asks nobody: none of ours, which hold secrets."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
+    return {"PATH": os.defpath, **kept, "LC_ALL": "C.UTF-8"}
+
+
+def status_lines(output: bytes) -> list[list[str]]:
+    """Given what gpg wrote to its status descriptor, return each status line as a list of words."""
+    lines = output.decode(errors="replace").splitlines()
+    return [words[1:] for words in (line.split() for line in lines) if len(words) > 1 and words[0] == "[GNUPG:]"]
+
+
+def tidy(stderr: str) -> str:
+    """Given gpg's messages, return the last of them on one line, without status lines and without any session key."""
+    lines = [line.removeprefix("gpg:").strip() for line in stderr.splitlines() if not line.startswith("[GNUPG:]")]
+    told = [line for line in lines if line and not _SESSION_KEY.search(line) and "seskey" not in line]
+    return f"gpg said: {'; '.join(told[-4:])[:600]}" if told else ""
+
+
+def gpg_missing(error: Exception) -> BackupsError:
+    """Given the failure to start gpg, return the error to raise."""
+    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.errno:
+        return EncryptionError(f"cannot start gpg: {error.strerror}")
+    return EncryptionError("gpg is not installed", "install the package gnupg: apt-get install gnupg")
+
+
+def _head(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+    except OSError as error:
+        raise ArchiveError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _plain(fingerprint: str) -> str:
+    return fingerprint.replace(" ", "").upper()
+
+
+def _status(key: dict[str, Any]) -> KeyStatus:
+    fingerprint = key["fingerprint"]
+    hint = "extend or replace the key, export its public half, and run setup-backups.yml again"
+    if key["trust"] in _NOT_USABLE:
+        when = f" on {_moment(key['expires']):%Y-%m-%d}" if key["trust"] == "e" and key["expires"] else ""
+        raise EncryptionError(f"the public key {fingerprint} is {_NOT_USABLE[key['trust']]}{when}", hint)
+    if "D" in key["cap"]:
+        raise EncryptionError(
+            f"the public key {fingerprint} is disabled", "enable it: gpg --edit-key, then enable, then save"
+        )
+    parts = [part for part in key["subkey_info"].values() if "e" in part["cap"]]
+    if "e" in key["cap"]:
+        parts.append(key)
+    usable = [part for part in parts if part["trust"] not in _NOT_USABLE]
+    if not usable:
+        if not parts:
+            raise EncryptionError(
+                f"the public key {fingerprint} cannot encrypt: it has no encryption sub-key",
+                f"add one: gpg --quick-add-key {fingerprint} cv25519 encr; then export it and run setup-backups.yml",
+            )
+        reasons = ", ".join(sorted({_NOT_USABLE[part["trust"]] for part in parts}))
+        raise EncryptionError(f"the encryption sub-key of {fingerprint} is {reasons}", hint)
+    ends = [part["expires"] for part in usable]
+    last = None if "" in ends else max(_moment(end) for end in ends)
+    own = _moment(key["expires"]) if key["expires"] else None
+    return KeyStatus(fingerprint, tuple(key["uids"]), min((end for end in (last, own) if end), default=None))
+
+
+def _moment(seconds: str) -> datetime:
+    return datetime.fromtimestamp(int(seconds), timezone.utc)
+
+
+def _no_session_key(status: list[list[str]], told: str) -> BackupsError:
+    recipients = [words[0] for keyword, *words in status if keyword == "ENC_TO" and words]
+    if not recipients:
+        return ArchiveError(
+            "this is not the beginning of an archive encrypted by gpg", told or "was it damaged or cut short?"
+        )
+    to = f"the archive is encrypted to the key {' or '.join(recipients)}"
+    missing = [words[0] for keyword, *words in status if keyword == "NO_SECKEY" and words]
+    if set(missing) >= set(recipients):
+        return EncryptionError(
+            "no private key here decrypts the archive", f"{to}: import its private half on this machine"
+        )
+    codes = {
+        int(words[1]) & 0xFFFF for keyword, *words in status if keyword == "ERROR" and words[1:2] and words[1].isdigit()
+    }
+    if _WRONG_PASSPHRASE in codes:
+        return EncryptionError("wrong passphrase for the private key", f"{to}; try again")
+    if _CANCELLED in codes:
+        return EncryptionError("the passphrase was not given", f"{to}; try again")
+    if _NO_PINENTRY in codes:
+        return EncryptionError("gpg has no way to ask for the passphrase", f"{to}; install the package pinentry-curses")
+    return EncryptionError("gpg gave no session key for the archive", f"{to}; {told}")
