@@ -1,0 +1,58 @@
+"""What our Ansible modules share: pieces of arguments, and the one place that turns errors into `fail_json`.
+
+A module hands `run` a function that takes the AnsibleModule and returns the result; it never decides anything itself.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.checkniner_backups.errors import BackupsError, DiskError
+from ansible.module_utils.checkniner_backups.settings import Settings, from_environment, read_environment_file
+
+ENVIRONMENT: dict[str, Any] = {"environment_file": {"type": "path", "required": True}}
+"""The argument that names the environment file. `settings_of` reads it."""
+
+
+def settings_of(module: AnsibleModule) -> Settings:
+    """Given a module with the `ENVIRONMENT` argument, return the settings in that file.
+
+    The file's secrets are kept out of whatever the module returns.
+
+    :raises SettingsError: the file is missing, or a setting is wrong
+    """
+    values = read_environment_file(Path(module.params["environment_file"]))
+    settings = from_environment(values)
+    secrets = (
+        settings.store.access_key, settings.store.secret_key, settings.store.session_token,
+        settings.database_url, settings.watchdog_url, settings.clean_watchdog_url,
+    )  # fmt: skip
+    module.no_log_values.update(secret for secret in secrets if secret)
+    return settings
+
+
+def run(step: Callable[[AnsibleModule], dict[str, Any]], argument_spec: dict[str, Any], **more: Any) -> None:
+    """Given the work of a module, its arguments and more options of AnsibleModule, do it and report the result.
+
+    An expected error ends as `msg` and `hint`; an unexpected one as a single line. Neither shows a traceback.
+    """
+    module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **more)
+    os.umask(0o077)
+    failure: BackupsError
+    try:
+        result = step(module)
+    except BackupsError as error:
+        failure = error
+    except OSError as error:
+        failure = DiskError(f"{error.filename or 'the disk'}: {error.strerror or type(error).__name__}")
+    except Exception as error:  # noqa: BLE001 (the edge: a user gets one line, whatever happened)
+        line = " ".join(str(error).split())[:300]
+        failure = BackupsError(f"unexpected {type(error).__name__}: {line}", "a fault of ours: please report it")
+    else:
+        module.exit_json(**result)
+    # Outside of the except clauses, or Ansible appends the original error's text a second time.
+    module.fail_json(msg=failure.message, hint=failure.hint, exit_status=failure.exit_status)
