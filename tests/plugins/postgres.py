@@ -14,6 +14,8 @@ from psycopg import sql
 
 from sandbox.postgres import Cluster
 
+TEMPLATE_ROLE = "template_owner"
+
 
 @dataclass(frozen=True)
 class Database:
@@ -46,12 +48,19 @@ class Database:
 
 
 @contextmanager
-def fresh_database(cluster: Cluster, name: str = "") -> Iterator[Database]:
-    """Given a cluster, make a role and a database of its own; drop both, and what came of them, at the end."""
+def fresh_database(cluster: Cluster, name: str = "", template: str = "template1") -> Iterator[Database]:
+    """Given a cluster, make a role and a database of its own; drop both, and what came of them, at the end.
+
+    :param template: a database to copy; what in it belongs to the role `TEMPLATE_ROLE` then belongs to the new role
+    """
     name = name or f"checkniner_{secrets.token_hex(3)}"
     database = Database(cluster, name, f"{name}_owner", secrets.token_hex(8))
     cluster.create_role(database.user, database.password)
-    cluster.create_database(name, database.user)
+    cluster.create_database(name, database.user, template)
+    if template != "template1":
+        reassign = sql.SQL("REASSIGN OWNED BY {} TO {}")
+        parts = sql.Identifier(TEMPLATE_ROLE), sql.Identifier(database.user)
+        cluster.execute(reassign.format(*parts), database=name)
     try:
         yield database
     finally:
