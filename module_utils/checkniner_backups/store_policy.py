@@ -1,0 +1,70 @@
+"""The rights that the server's S3 keys should have, and no more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def policy(
+    bucket: str, prefix: str = "db/", *, conditional_writes: bool = True, kms_key_arn: str = ""
+) -> dict[str, Any]:
+    """Given a bucket and a prefix, return the IAM policy (a JSON object) for the keys that the server gets.
+
+    It may list what is below the prefix, put archives there and abort its own unfinished uploads. It may neither read
+    nor delete. A put to a key that exists would still overwrite it; three things stand against that, each stronger:
+
+    * the engine itself only puts with `If-None-Match: *`;
+    * with `conditional_writes`, Amazon refuses every other put. A store that does not know these condition keys ignores
+      the statement or refuses the policy: then leave it out and rely on the next one;
+    * switch the bucket's *versioning* on: an overwritten archive stays as an older version, and this policy gives no
+      `s3:DeleteObjectVersion`. With *object lock* in compliance mode nobody at all can remove a version early, the
+      bucket's owner included. A lifecycle rule then removes what is old: that is the only thing that ever deletes.
+
+    With a KMS key, uploading in parts needs `kms:Decrypt` too; that alone does not let it read an object.
+    """
+    things = f"arn:aws:s3:::{bucket}/{prefix}*"
+    statements: list[dict[str, Any]] = [
+        {
+            "Sid": "ListArchives",
+            "Effect": "Allow",
+            "Action": "s3:ListBucket",
+            "Resource": f"arn:aws:s3:::{bucket}",
+            "Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}},
+        },
+        {
+            "Sid": "FindUnfinishedUploads",
+            "Effect": "Allow",
+            "Action": "s3:ListBucketMultipartUploads",
+            "Resource": f"arn:aws:s3:::{bucket}",
+        },
+        {
+            "Sid": "PutArchives",
+            "Effect": "Allow",
+            "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
+            "Resource": things,
+        },
+    ]
+    if conditional_writes:
+        statements.append(
+            {
+                "Sid": "NeverOverwrite",
+                "Effect": "Deny",
+                "Action": "s3:PutObject",
+                "Resource": things,
+                # Parts of a multipart upload cannot carry the condition, only its completion can.
+                "Condition": {
+                    "Null": {"s3:if-none-match": "true"},
+                    "Bool": {"s3:ObjectCreationOperation": "true"},
+                },
+            }
+        )
+    if kms_key_arn:
+        statements.append(
+            {
+                "Sid": "UseKey",
+                "Effect": "Allow",
+                "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+                "Resource": kms_key_arn,
+            }
+        )
+    return {"Version": "2012-10-17", "Statement": statements}
