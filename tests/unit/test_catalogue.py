@@ -1,0 +1,151 @@
+"""Which archive is the newest, and what it costs to find out."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+
+import pytest
+from checkniner_backups import catalogue
+from checkniner_backups.errors import NotFoundError
+from checkniner_backups.store_client import Page, StoredObject
+
+NOW = datetime(2026, 11, 22, 19, 35, tzinfo=timezone.utc)
+
+
+class FakeStore:
+    """Lists like S3: delimiters, pages of 1,000 entries; in no particular order, as some stores do."""
+
+    def __init__(self, keys: list[str], prefix: str = "db/") -> None:
+        self.keys, self.prefix, self.lists = keys, prefix, 0
+
+    def __str__(self) -> str:
+        return "bucket fake"
+
+    def pages(self, prefix: str | None = None, delimiter: str = "") -> Iterator[Page]:
+        start = self.prefix if prefix is None else prefix
+        objects, prefixes = [], set()
+        for key in self.keys:
+            if key.startswith(start):
+                head, found, _ = key[len(start) :].partition(delimiter) if delimiter else ("", "", "")
+                if found:
+                    prefixes.add(start + head + found)
+                else:
+                    objects.append(key)
+        entries = sorted(prefixes) + objects
+        random.Random(1).shuffle(entries)
+        for first in range(0, max(1, len(entries)), 1000):
+            self.lists += 1
+            part = entries[first : first + 1000]
+            yield Page(
+                tuple(StoredObject(each, 7) for each in part if each not in prefixes),
+                tuple(each for each in part if each in prefixes),
+            )
+
+
+def key(moment: datetime, ending: str = ".tar.gz.gpg", prefix: str = "db/") -> str:
+    return f"{prefix}{moment:%Y-%m-%dT%H:%M:%S}{ending}"
+
+
+@pytest.fixture(scope="module")
+def many() -> list[str]:
+    """100,000 archives, every five minutes, the newest 400 days old."""
+    newest = NOW - timedelta(days=400)
+    return [key(newest - timedelta(minutes=5 * index)) for index in range(100_000)]
+
+
+def test_the_newest_of_100000_archives_costs_four_lists(many: list[str]) -> None:
+    store = FakeStore([*many, "db/readme-x", "db/drills/2026-11-22T19:35:00.json", "db/notes"])
+    found = catalogue.newest(store)
+    assert found
+    assert found.key == many[0]
+    assert found.stamp == NOW - timedelta(days=400)
+    assert (found.size, found.encrypted) == (7, True)
+    assert store.lists <= 4
+
+
+def test_foreign_keys_are_stepped_back_over() -> None:
+    keys = [
+        "db/2027-nonsense", "db/2026-13-01T00:00:00.tar.gz", "db/2026-12-24Twine", "db/2026-12-24T00:00:00.tar.gz.part",
+        "db/2026-11-31T00:00:00.tar.gz", "db/drills/2026-12-01T00:00:00.tar.gz", "db/readme-x", "db/9999-99-99T",
+        "2028-01-01T00:00:00.tar.gz", "db/2026-11-22T19:35:00.tar.gz.gpg.sha256", "db/٢٠٢٦-11-23T00:00:00.tar.gz",
+        "db/2020-05-01T12:00:05.tar.gz", "db/2016-05-01T12:00:05.tar.gz.gpg",
+    ]  # fmt: skip
+    found = catalogue.newest(FakeStore(keys))
+    assert found
+    assert found.key == "db/2020-05-01T12:00:05.tar.gz"
+    assert not found.encrypted
+    assert [each.key for each in catalogue.all_archives(FakeStore(keys))] == keys[-2:]
+
+
+def test_nothing_there() -> None:
+    for keys in ([], ["db/readme-x"]):
+        store = FakeStore(keys)
+        assert catalogue.newest(store) is None
+        with pytest.raises(NotFoundError, match="no archive in bucket fake"):
+            catalogue.pick(store)
+        with pytest.raises(NotFoundError, match="none at all"):
+            catalogue.pick(store, NOW)
+
+
+@pytest.mark.parametrize("prefix", ["", "db/", "db", "a/b-c/2026-", "T"])
+def test_any_prefix_will_do(prefix: str) -> None:
+    store = FakeStore([key(NOW, prefix=prefix), key(NOW - timedelta(days=1), prefix=prefix)], prefix)
+    found = catalogue.newest(store)
+    assert found
+    assert found.key == prefix + found.name
+
+
+def test_at_a_moment_equals_a_plain_search() -> None:
+    chance = random.Random(7)
+    stamps = [NOW - timedelta(seconds=chance.randrange(3 * 365 * 86400)) for _ in range(300)]
+    store = FakeStore([key(each) for each in stamps])
+    for _ in range(300):
+        moment = NOW - timedelta(seconds=chance.randrange(-86400, 4 * 365 * 86400))
+        before = max((each for each in stamps if each <= moment), default=None)
+        after = min((each for each in stamps if each > moment), default=None)
+        found = catalogue.around(store, moment)
+        assert tuple(each.stamp if each else None for each in found) == (before, after)
+
+
+def test_at_the_very_second_and_around_it() -> None:
+    store = FakeStore([key(NOW), key(NOW - timedelta(days=31))])
+    moment = NOW.astimezone(timezone(timedelta(hours=-8)))
+    assert catalogue.pick(store, moment).stamp == NOW
+    assert catalogue.pick(store, moment - timedelta(seconds=1)).stamp == NOW - timedelta(days=31)
+    assert catalogue.pick(store).stamp == NOW
+    with pytest.raises(NotFoundError) as caught:
+        catalogue.pick(store, NOW - timedelta(days=32))
+    assert "2026-10-22T19:35:00.tar.gz.gpg" in caught.value.hint
+    assert "2026-10-21T19:35:00 UTC" in caught.value.message
+
+
+def test_a_moment_costs_few_lists_however_many_archives_there_are(many: list[str]) -> None:
+    store = FakeStore(many)
+    moment = NOW - timedelta(days=500)
+    assert catalogue.pick(store, moment).stamp == moment
+    assert store.lists == 4
+
+
+def test_all_archives_newest_first_and_lazily(many: list[str]) -> None:
+    store = FakeStore(many)
+    archives = catalogue.all_archives(store)
+    assert next(archives).key == many[0]
+    assert store.lists < 15
+    assert [each.key for each in archives] == many[1:]
+    assert store.lists < 150
+
+
+def test_of_two_with_one_stamp_the_encrypted_one_is_taken() -> None:
+    found = catalogue.newest(FakeStore([key(NOW), key(NOW, ".tar.gz")]))
+    assert found
+    assert found.encrypted
+
+
+def test_names_and_keys_are_each_others_inverse() -> None:
+    for encrypted in (True, False):
+        name = catalogue.file_name(NOW.astimezone(timezone(timedelta(hours=9))), encrypted)
+        archive = catalogue.parse("db/" + name, "db/", 3)
+        assert archive == catalogue.Archive("db/" + name, NOW, 3, encrypted)
+        assert archive.name == name
