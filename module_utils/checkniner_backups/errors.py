@@ -88,11 +88,22 @@ class DiskError(BackupsError):
 
     exit_status = 11
 
+    @classmethod
+    def at(cls, path: object, error: OSError) -> DiskError:
+        """Given what could not be written and the system's error, return ours."""
+        return cls(f"cannot write {path}: {error.strerror}", "look at the disk's free space and the folder's owner")
+
 
 class CheapLooksError(BackupsError):
     """The daily full comparison found a change that the cheap looks had missed. It was saved; the fault is ours."""
 
     exit_status = 12
+
+
+class WatchdogError(BackupsError):
+    """The watchdog could not be told of a success. The backup itself is in the store."""
+
+    exit_status = 13
 
 
 class BusyError(BackupsError):
