@@ -1,0 +1,48 @@
+"""Fixtures around a real S3 server, one for the whole test session."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from checkniner_backups.settings import StoreSettings
+from checkniner_backups.store_policy import policy
+
+from sandbox.object_store import ObjectStore
+
+_numbers = itertools.count(1)
+POLICY_BUCKET = "policy.example"
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
+    """A SeaweedFS on the loopback interface. Besides `operator` and `server` it knows `policy`, who has our policy."""
+    policies = {"policy": policy(POLICY_BUCKET, "db/"), "nobody": {"Version": "2012-10-17", "Statement": []}}
+    with ObjectStore(tmp_path_factory.mktemp("s3"), policies=policies) as server:
+        server.create_bucket(POLICY_BUCKET)
+        yield server
+
+
+@pytest.fixture
+def s3_settings(s3_server: ObjectStore) -> Callable[..., StoreSettings]:
+    """A function: given an identity's name, settings for a bucket of its own (or the one named), and what to change."""
+    own = f"bucket-{next(_numbers)}"
+
+    def make(identity: str = "operator", **changes: Any) -> StoreSettings:
+        bucket = changes.pop("bucket", own)
+        if bucket == own and own not in {each["Name"] for each in s3_server.client().list_buckets()["Buckets"]}:
+            s3_server.create_bucket(own)
+        who = s3_server.identities[identity]
+        return StoreSettings(
+            **{
+                "bucket": bucket,
+                "access_key": who.access_key,
+                "secret_key": who.secret_key,
+                "endpoint_url": s3_server.endpoint_url,
+                **changes,
+            }
+        )
+
+    return make
