@@ -23,7 +23,8 @@ from .gpg import Keyring
 from .gpg_stream import EncryptingWriter, Writable
 from .manifest import MANIFEST_NAME, Manifest, Member, check_names
 
-LEVEL = 6
+LEVEL = 3
+"""zlib-ng's level 3 packs like zlib's 4, 2.6 times as fast (188 MB/s); level 6 saves 6 % for 2.5 times the time."""
 GZIP = 31
 """zlib's `wbits` for a gzip header and trailer."""
 _CHUNK = 256 * 1024

@@ -181,8 +181,9 @@ class ArchiveReader:
             raise ArchiveError(f"the archive's member {name[:80]!r} is not a regular file", ANOTHER)
         if size < 0:
             raise ArchiveError(f"the archive's member {name[:80]!r} has a wrong size", ANOTHER)
-        if name == MANIFEST_NAME and not self._names:
-            self._names.add(name)
+        first = not self._names
+        self._names.add(MANIFEST_NAME)  # a manifest may only come first
+        if first and name == MANIFEST_NAME:
             return ArchiveMember(self, name, size)
         check_name(name, self._names)
         if len(self._names) > _MEMBERS_LIMIT and not self.manifest:

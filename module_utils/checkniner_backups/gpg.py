@@ -8,21 +8,35 @@ from __future__ import annotations
 
 import logging
 import os
-import re
+import shutil
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from .errors import ArchiveError, BackupsError, EncryptionError
+from .gpg_process import (
+    SESSION_KEY,
+    check_home,
+    close_all,
+    command_line,
+    gpg_missing,
+    loopback,
+    plain_environ,
+    short_folder,
+    status_lines,
+    tidy,
+)
 
-HEAD_BYTES = 16384
+HEAD_BYTES = 8192
 """So much of an archive's beginning is enough for `session_key`, with several recipients too (2,000 do for one)."""
 
-# The longest socket name that the agent makes below its home, and the longest that Linux takes (with its final zero).
-_SOCKET, _SOCKET_LIMIT = "/S.gpg-agent.browser", 108
-_SESSION_KEY = re.compile(r"\d{1,3}:[0-9A-Fa-f]{32,}")
+# gpg reads blocks of 64 KiB and throws away what is shorter, session key or not. The zeros stand for what was not
+# fetched; what they decrypt to goes to /dev/null.
+_FILLER = bytes(256 * 1024)
+
 _NOT_USABLE = {"e": "expired", "r": "revoked", "d": "disabled", "i": "invalid"}
 _WRONG_PASSPHRASE, _CANCELLED, _NO_PINENTRY = 11, 99, 85
 
@@ -42,50 +56,37 @@ class KeyStatus:
 
 
 class Keyring:
-    """The public keys that a server encrypts to, in a GNUPGHOME of their own (made with mode 0700)."""
+    """The public keys that a server encrypts to, in a GNUPGHOME of their own (made at the first import, mode 0700)."""
 
     def __init__(self, home: Path) -> None:
         """Given a folder, use it as GNUPGHOME.
 
-        :raises EncryptionError: gpg is not installed, or the folder cannot be used
+        :raises EncryptionError: its path is too long
         """
         check_home(home)
         self.home = home
-        try:
-            home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        except OSError as error:
-            raise EncryptionError(f"cannot make the keyring {home}: {error.strerror}") from None
 
     def import_public_key(self, text: str, fingerprint: str, *, dry_run: bool = False) -> bool:
         """Given a public key (ASCII armour) and its pinned fingerprint, import it; return whether anything changed.
 
-        The text is looked at before it is imported: exactly this one key, and its public half only. With `dry_run`
-        nothing is written, and the return value says what would be.
+        It is tried on a copy first: exactly this one key, and its public half only. With `dry_run` it stays at that.
 
         :raises EncryptionError: another key, several keys, a secret key, or no key at all
         """
         fingerprint = _plain(fingerprint)
-        gpg = self._gnupg()
-        found = list(gpg.scan_keys_mem(text))
-        if "PRIVATE KEY" in text or any(key["type"] != "pub" for key in found):
-            raise EncryptionError(
-                "this is a secret key, and it does not belong on the server",
-                f"hand over the public half only: gpg --armor --export {fingerprint}",
-            )
-        if len(found) != 1:
-            raise EncryptionError(
-                f"expected one public key, found {len(found)}",
-                f"make the file with: gpg --armor --export {fingerprint}",
-            )
-        if found[0]["fingerprint"] != fingerprint:
-            raise EncryptionError(
-                f"the public key is {found[0]['fingerprint']}, but {fingerprint} is pinned",
-                "set BACKUPS_GPG_RECIPIENT to the fingerprint of the key that you want, and check it by another way",
-            )
-        result = gpg.import_keys(text, extra_args=["--dry-run"] if dry_run else [])
-        if result.count != 1 or result.sec_read or result.not_imported:
-            raise EncryptionError(f"gpg did not import the public key {fingerprint}", tidy(result.stderr))
-        return not result.unchanged
+        with tempfile.TemporaryDirectory(prefix="cb-", dir=short_folder()) as folder:
+            for file in self.home.glob("pubring.*"):
+                shutil.copy(file, folder)
+            gpg = _gnupg(Path(folder))
+            _check_one_public_key(text, gpg.scan_keys_mem(text), fingerprint)
+            changed = _import(gpg, text, fingerprint)
+        if changed and not dry_run:
+            try:
+                self.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except OSError as error:
+                raise EncryptionError(f"cannot make the keyring {self.home}: {error.strerror}") from None
+            _import(_gnupg(self.home), text, fingerprint)
+        return changed
 
     def usable_for_encryption(self, fingerprint: str) -> KeyStatus:
         """Given the fingerprint of a primary key, return its status when one can encrypt to it now.
@@ -93,22 +94,14 @@ class Keyring:
         :raises EncryptionError: the key is unknown, expired, revoked or disabled, or none of its parts can encrypt
         """
         fingerprint = _plain(fingerprint)
-        keys = [key for key in self._gnupg().list_keys() if key["fingerprint"] == fingerprint]
+        found = _gnupg(self.home).list_keys() if self.home.is_dir() else []
+        keys = [key for key in found if key["fingerprint"] == fingerprint]
         if not keys:
             raise EncryptionError(
                 f"the recipient {fingerprint} is not in the keyring {self.home}",
                 "import its public key by running setup-backups.yml; the fingerprint must be the primary key's",
             )
         return _status(keys[0])
-
-    def _gnupg(self) -> Any:
-        import gnupg
-
-        logging.getLogger("gnupg").setLevel(logging.ERROR)  # what goes wrong is raised here, in better words
-        try:
-            return gnupg.GPG(gnupghome=str(self.home), options=["--no-options", "--no-autostart"], env=plain_environ())
-        except (OSError, ValueError) as error:
-            raise gpg_missing(error) from None
 
 
 def session_key(head: bytes | Path, home: Path | None = None, *, passphrase: str | None = None) -> str:
@@ -132,7 +125,7 @@ def session_key(head: bytes | Path, home: Path | None = None, *, passphrase: str
     try:
         done = subprocess.run(
             [*command, "--decrypt"],
-            input=head[:HEAD_BYTES], capture_output=True, env=environ, pass_fds=secret, check=False,
+            input=head[:HEAD_BYTES] + _FILLER, capture_output=True, env=environ, pass_fds=secret, check=False,
         )  # fmt: skip
     except FileNotFoundError as error:
         raise gpg_missing(error) from None
@@ -141,90 +134,9 @@ def session_key(head: bytes | Path, home: Path | None = None, *, passphrase: str
     # Only the beginning was given, so gpg complains in any case: the status lines say what matters.
     status = status_lines(done.stdout)
     for keyword, *words in status:
-        if keyword == "SESSION_KEY" and words and _SESSION_KEY.fullmatch(words[0]):
+        if keyword == "SESSION_KEY" and words and SESSION_KEY.fullmatch(words[0]):
             return words[0]
     raise _no_session_key(status, tidy(done.stderr.decode(errors="replace")))
-
-
-def check_home(home: Path) -> None:
-    """Given a GNUPGHOME, return when an agent can have its sockets there.
-
-    :raises EncryptionError: the path is too long
-    """
-    path = str(home.absolute())
-    length = len(os.fsencode(path))
-    if length + len(_SOCKET) < _SOCKET_LIMIT:
-        return
-    try:  # where there is a /run/user/UID, the sockets are there
-        done = subprocess.run(
-            ["gpgconf", "--homedir", path, "--list-dirs", "agent-socket"], capture_output=True, check=False
-        )
-    except FileNotFoundError as error:
-        raise gpg_missing(error) from None
-    if len(done.stdout.strip()) + len(_SOCKET) - len("/S.gpg-agent") >= _SOCKET_LIMIT:
-        raise EncryptionError(
-            f"the path of the GnuPG folder is too long ({length} bytes): {home}",
-            f"use a path of at most {_SOCKET_LIMIT - len(_SOCKET) - 1} bytes, or GnuPG's agent cannot make its socket",
-        )
-
-
-def command_line(home: Path | None) -> list[str]:
-    """Given a GNUPGHOME (None: the user's own), return the beginning of every gpg command."""
-    arguments = ["gpg", "--batch", "--yes", "--no-tty"]
-    return [*arguments, "--no-options", "--homedir", str(home)] if home else arguments
-
-
-def loopback(passphrase: str | None) -> tuple[list[str], tuple[int, ...]]:
-    """Given a passphrase, return the gpg arguments and the pipe that hands it over, to be closed by the caller."""
-    if passphrase is None:
-        return [], ()
-    descriptor = pipe_with(passphrase)
-    return ["--pinentry-mode", "loopback", "--passphrase-fd", str(descriptor)], (descriptor,)
-
-
-def pipe_with(secret: str) -> int:
-    """Given a short text, return the reading end of a pipe that holds it: no file, no argument, no variable."""
-    data = secret.encode() + b"\n"
-    if len(data) > 4096:
-        raise EncryptionError("the secret is longer than 4,095 bytes")
-    reading, writing = os.pipe()
-    try:
-        os.write(writing, data)
-    finally:
-        os.close(writing)
-    return reading
-
-
-def close_all(descriptors: tuple[int, ...]) -> None:
-    """Close these file descriptors."""
-    for descriptor in descriptors:
-        os.close(descriptor)
-
-
-def plain_environ() -> dict[str, str]:
-    """Return the variables that gpg needs when it asks nobody: none of ours, which hold secrets."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
-    return {"PATH": os.defpath, **kept, "LC_ALL": "C.UTF-8"}
-
-
-def status_lines(output: bytes) -> list[list[str]]:
-    """Given what gpg wrote to its status descriptor, return each status line as a list of words."""
-    lines = output.decode(errors="replace").splitlines()
-    return [words[1:] for words in (line.split() for line in lines) if len(words) > 1 and words[0] == "[GNUPG:]"]
-
-
-def tidy(stderr: str) -> str:
-    """Given gpg's messages, return the last of them on one line, without status lines and without any session key."""
-    lines = [line.removeprefix("gpg:").strip() for line in stderr.splitlines() if not line.startswith("[GNUPG:]")]
-    told = [line for line in lines if line and not _SESSION_KEY.search(line) and "seskey" not in line]
-    return f"gpg said: {'; '.join(told[-4:])[:600]}" if told else ""
-
-
-def gpg_missing(error: Exception) -> BackupsError:
-    """Given the failure to start gpg, return the error to raise."""
-    if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.errno:
-        return EncryptionError(f"cannot start gpg: {error.strerror}")
-    return EncryptionError("gpg is not installed", "install the package gnupg: apt-get install gnupg")
 
 
 def _head(path: Path) -> bytes:
@@ -233,6 +145,40 @@ def _head(path: Path) -> bytes:
             return file.read(HEAD_BYTES)
     except OSError as error:
         raise ArchiveError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _gnupg(home: Path) -> Any:
+    import gnupg
+
+    logging.getLogger("gnupg").setLevel(logging.ERROR)  # what goes wrong is raised here, in better words
+    try:
+        return gnupg.GPG(gnupghome=str(home), options=["--no-options", "--no-autostart"], env=plain_environ())
+    except OSError as error:
+        raise gpg_missing(error) from None
+
+
+def _check_one_public_key(text: str, found: list[dict[str, Any]], fingerprint: str) -> None:
+    if "PRIVATE KEY" in text or any(key["type"] != "pub" for key in found):
+        raise EncryptionError(
+            "this is a secret key, and it does not belong on the server",
+            f"hand over the public half only: gpg --armor --export {fingerprint}",
+        )
+    if len(found) != 1:
+        raise EncryptionError(
+            f"expected one public key, found {len(found)}", f"make the file with: gpg --armor --export {fingerprint}"
+        )
+    if found[0]["fingerprint"] != fingerprint:
+        raise EncryptionError(
+            f"the public key is {found[0]['fingerprint']}, but {fingerprint} is pinned",
+            "set BACKUPS_GPG_RECIPIENT to the fingerprint of the key that you want, and check it by another way",
+        )
+
+
+def _import(gpg: Any, text: str, fingerprint: str) -> bool:
+    result = gpg.import_keys(text)
+    if result.count != 1 or result.sec_read or result.not_imported:
+        raise EncryptionError(f"gpg did not import the public key {fingerprint}", tidy(result.stderr))
+    return not result.unchanged
 
 
 def _plain(fingerprint: str) -> str:
@@ -249,7 +195,7 @@ def _status(key: dict[str, Any]) -> KeyStatus:
         raise EncryptionError(
             f"the public key {fingerprint} is disabled", "enable it: gpg --edit-key, then enable, then save"
         )
-    parts = [part for part in key["subkey_info"].values() if "e" in part["cap"]]
+    parts = [part for part in key.get("subkey_info", {}).values() if "e" in part["cap"]]
     if "e" in key["cap"]:
         parts.append(key)
     usable = [part for part in parts if part["trust"] not in _NOT_USABLE]

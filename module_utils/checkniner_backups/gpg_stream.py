@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Protocol
 
 from .errors import ArchiveError, BackupsError, EncryptionError
-from .gpg import (
+from .gpg_process import (
     check_home,
     close_all,
     command_line,
@@ -24,6 +24,7 @@ from .gpg import (
     loopback,
     pipe_with,
     plain_environ,
+    short_folder,
     status_lines,
     tidy,
 )
@@ -202,7 +203,7 @@ class DecryptingReader:
         self._ended = False
         environ = None
         if session_key is not None:
-            self._folder = _short_folder()
+            self._folder = tempfile.mkdtemp(prefix="cb-", dir=short_folder())
             descriptors: tuple[int, ...] = (pipe_with(session_key),)
             arguments = ["--no-autostart", "--override-session-key-fd", str(descriptors[0])]
             home, environ = Path(self._folder), plain_environ()
@@ -281,16 +282,10 @@ class DecryptingReader:
 def _decryption_failed(status: list[list[str]], keywords: set[str], told: str) -> BackupsError:
     if "BEGIN_DECRYPTION" not in keywords and "ENC_TO" not in keywords:
         return ArchiveError("this is not an archive encrypted by gpg", told)
-    if "NO_SECKEY" in keywords and "BEGIN_DECRYPTION" not in keywords:
+    if "NO_SECKEY" in keywords and "DECRYPTION_INFO" not in keywords:
         to = " or ".join(words[1] for words in status if words[0] == "ENC_TO" and len(words) > 1)
         return EncryptionError("no private key here decrypts the archive", f"it is encrypted to the key {to}")
     return EncryptionError(
         "the archive cannot be decrypted whole: it is damaged, cut short, or the key is wrong",
         told or "fetch it again, or take an older one",
     )
-
-
-def _short_folder() -> str:
-    """Return a new 0700 folder whose path is short enough for a GNUPGHOME."""
-    folder = tempfile.gettempdir()
-    return tempfile.mkdtemp(prefix="cb-", dir=folder if len(folder) <= 40 else "/tmp")  # noqa: S108 - it is private
