@@ -89,7 +89,6 @@ class ObjectStore:
         self.identities = {name: Identity.new(name, policy) for name, policy in everyone.items()}
         self._ports: list[int] = []
         self._process: subprocess.Popen[bytes] | None = None
-        self._sockets = ""
 
     @property
     def port(self) -> int:
@@ -152,9 +151,6 @@ class ObjectStore:
         for port in self._ports:  # it leaves these behind, wherever TMPDIR is
             for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
                 path.unlink(missing_ok=True)
-        if self._sockets:
-            shutil.rmtree(self._sockets, ignore_errors=True)
-            self._sockets = ""
 
     def kill(self) -> None:
         """End the server as a power cut would."""
@@ -185,17 +181,14 @@ class ObjectStore:
         self.folder.chmod(0o700)
         data = self.folder / "data"
         data.mkdir(exist_ok=True, mode=0o700)
-        self._sockets = tempfile.mkdtemp(
-            prefix="s3-"
-        )  # a socket's path has at most 107 bytes; the folder's may be long
         self._ports = self._ports or _free_ports(self.address, len(_PORTS))
         options = dict(zip(_PORTS, map(str, self._ports), strict=True))
         options |= {
             "dir": str(data), "ip": self.address, "ip.bind": self.address, "master.telemetry": "false",
             "webdav": "false", "admin.ui": "false", "s3.port.iceberg": "0", "s3.port.lance": "0",
             "s3.autoCreateBucket": "false", "s3.config": str(self._write_config()), "volume.max": "100",
-            "master.volumeSizeLimitMB": "64", "s3.localSocket": f"{self._sockets}/s3",
-            "filer.localSocket": f"{self._sockets}/filer",
+            "master.volumeSizeLimitMB": "64", "s3.localSocket": "s3.socket",
+            "filer.localSocket": "filer.socket",  # relative: a socket's path has at most 107 bytes
             "volume.preStopSeconds": "0",
         }  # fmt: skip
         if self.certificate:

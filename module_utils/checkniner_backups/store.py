@@ -12,6 +12,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -206,7 +207,7 @@ class Store:
                 if code_of(error) in ("InvalidRange", "416"):  # it is empty
                     return b""
                 raise
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 return bytes(body.read(size))  # a store that ignores the range sends more
 
     def presigned_url(self, key: str, seconds: int = 3600) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,8 @@ def _pieces(client: Any, bucket: str, stored: StoredObject) -> Iterator[bytes]:
     for attempt in range(1, ATTEMPTS + 1):
         arguments = {"Range": f"bytes={offset}-", "IfMatch": f'"{stored.etag}"'} if offset else {}
         try:
-            with client.get_object(Bucket=bucket, Key=stored.key, **arguments)["Body"] as body:
+            # Its own __enter__ would give the raw response, which checks neither checksum nor length.
+            with closing(client.get_object(Bucket=bucket, Key=stored.key, **arguments)["Body"]) as body:
                 for piece in body.iter_chunks(CHUNK):
                     offset += len(piece)
                     yield piece
