@@ -12,10 +12,59 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.errors import BackupsError, DiskError
-from ansible.module_utils.checkniner_backups.settings import Settings, from_environment, read_environment_file
+from ansible.module_utils.checkniner_backups.restore import Source
+from ansible.module_utils.checkniner_backups.settings import (
+    Settings,
+    StoreSettings,
+    from_environment,
+    read_environment_file,
+)
 
 ENVIRONMENT: dict[str, Any] = {"environment_file": {"type": "path", "required": True}}
 """The argument that names the environment file. `settings_of` reads it."""
+
+STORE: dict[str, Any] = {
+    "s3": {
+        "type": "dict",
+        "options": {
+            "bucket": {"type": "str", "required": True},
+            "prefix": {"type": "str", "default": "db/"},
+            "access_key": {"type": "str", "default": ""},
+            "secret_key": {"type": "str", "default": "", "no_log": True},
+            "endpoint_url": {"type": "str", "default": ""},
+            "region": {"type": "str", "default": ""},
+            "addressing_style": {"type": "str", "default": "auto", "choices": ["auto", "path", "virtual"]},
+            "checksums": {
+                "type": "str",
+                "default": "when_supported",
+                "choices": ["when_supported", "when_required"],
+            },
+            "ca_bundle": {"type": "str", "default": ""},
+        },
+    }
+}
+"""The argument that says where archives are, for a machine without an environment file. `store_of` reads it."""
+
+SOURCE: dict[str, Any] = {
+    "path": {"type": "path", "required": True},
+    "session_key": {"type": "str", "default": "", "no_log": True},
+    "gnupg_home": {"type": "path"},
+}
+"""The arguments that name an archive on the machine and what opens it. `source_of` reads them."""
+
+
+def store_of(module: AnsibleModule) -> StoreSettings:
+    """Given a module with the `STORE` argument, return where archives are."""
+    given = {name: value for name, value in module.params["s3"].items() if value}
+    if given.get("access_key"):
+        module.no_log_values.add(given["access_key"])
+    return StoreSettings(**given)
+
+
+def source_of(module: AnsibleModule) -> Source:
+    """Given a module with the `SOURCE` arguments, return the archive and what opens it."""
+    home = module.params["gnupg_home"]
+    return Source(Path(module.params["path"]), module.params["session_key"], Path(home) if home else None)
 
 
 def settings_of(module: AnsibleModule) -> Settings:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Protocol
 
-from .errors import NotFoundError
+from .errors import NotFoundError, SettingsError
+from .moment import parse_moment
 from .store import ARCHIVE_NAME
 from .store_client import Page, StoredObject
 
@@ -109,6 +110,26 @@ def pick(store: Listing, moment: datetime | None = None) -> Archive:
     raise NotFoundError(
         f"no archive at or before {when} in {store}", f"the oldest one is {after.name} ({_text(after.stamp)} UTC)"
     )
+
+
+def choose(store: Listing, archive: str = "latest", at: str = "") -> Archive:
+    """Given `latest` or a key, or a time in words, return the archive that is meant.
+
+    :raises SettingsError: the key or the time cannot be understood, or both are given
+    :raises NotFoundError: there is none
+    """
+    if at:
+        if archive not in ("", "latest"):
+            raise SettingsError("both an archive and a time are given", "give one of them")
+        return pick(store, parse_moment(at))
+    if archive in ("", "latest"):
+        return pick(store)
+    found = parse(archive, store.prefix)
+    if found is None:
+        raise SettingsError(
+            f"{archive!r} is not an archive's key", f"it looks like {store.prefix}2026-11-22T19:35:00.tar.gz.gpg"
+        )
+    return found
 
 
 def _text(moment: datetime) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import FORMAT_VERSION
+from . import FORMAT_VERSION, __version__
 from .errors import SettingsError
 
 PREFIX = "CHECKNINER_BACKUPS_"
@@ -63,6 +63,7 @@ class Settings:
     migration_wait: float = 10.0
     attempts: int = 5
     full_look_every: float = 86400.0
+    store_look_every: float = 3600.0
 
     @property
     def archives_path(self) -> Path:
@@ -81,7 +82,7 @@ class Settings:
         apps makes the next tick save again.
         """
         parts = [
-            FORMAT_VERSION, self.name, self.store.bucket, self.store.prefix, self.store.endpoint_url,
+            FORMAT_VERSION, __version__, self.name, self.store.bucket, self.store.prefix, self.store.endpoint_url,
             sorted(self.recipients), self.encryption, sorted(self.business_apps), sorted(self.ignored_fields),
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
@@ -194,6 +195,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         migration_wait=number("MIGRATION_WAIT", 10),
         attempts=max(1, int(number("ATTEMPTS", 5))),
         full_look_every=number("FULL_LOOK_EVERY", 86400),
+        store_look_every=number("STORE_LOOK_EVERY", 3600),
     )
 
 

@@ -1,0 +1,149 @@
+#!/usr/bin/python
+"""Ansible module: what a server needs to read one archive, and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+DOCUMENTATION = """
+module: checkniner_archive_access_info
+short_description: Get the session key of one archive, and a URL to fetch it
+version_added: "1.0.0"
+description:
+  - Asks the operator's gpg-agent for the session key of one archive. With it a server can decrypt this archive; the
+    private key stays on the control machine, and so do the operator's S3 keys.
+  - Both results are secrets. Use C(no_log) on the task.
+options:
+  s3:
+    description: Where archives are. Without keys, boto3's default chain of credentials is used.
+    type: dict
+    suboptions:
+      bucket:
+        description: The bucket.
+        type: str
+        required: true
+      prefix:
+        description: What keys begin with.
+        type: str
+        default: db/
+      access_key:
+        description: Credentials that may list and get.
+        type: str
+        default: ""
+      secret_key:
+        description: Their secret half.
+        type: str
+        default: ""
+      endpoint_url:
+        description: The store's address, if it is not Amazon's.
+        type: str
+        default: ""
+      region:
+        description: The store's region.
+        type: str
+        default: ""
+      addressing_style:
+        description: How the bucket stands in the address.
+        type: str
+        default: auto
+        choices: [auto, path, virtual]
+      checksums:
+        description: V(when_required) for old stores that do not know boto3's checksums.
+        type: str
+        default: when_supported
+        choices: [when_supported, when_required]
+      ca_bundle:
+        description: A file of CA certificates.
+        type: str
+        default: ""
+  key:
+    description: The archive's key in the store.
+    type: str
+    default: ""
+  path:
+    description: Path of an archive on this machine, instead of O(key).
+    type: path
+  url_seconds:
+    description: How long the URL is good for.
+    type: int
+    default: 3600
+  gnupg_home:
+    description: The operator's GNUPGHOME, if it is not the usual one.
+    type: path
+requirements:
+  - boto3
+  - python-gnupg
+  - gpg
+author:
+  - The checkniner-backups authors
+attributes:
+  check_mode:
+    support: full
+    description: Reads only.
+  diff_mode:
+    support: none
+    description: Reads only.
+"""
+
+EXAMPLES = """
+- name: Ask the operator's agent for the key of this archive
+  checkniner_archive_access_info:
+    s3:
+      bucket: my-backups
+    key: db/2026-11-22T19:35:00.tar.gz.gpg
+  delegate_to: localhost
+  no_log: true
+"""
+
+RETURN = """
+session_key:
+  description: The session key; empty for an archive that is not encrypted.
+  returned: success
+  type: str
+url:
+  description: A URL that anybody can GET the archive from for a while; empty with O(path).
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.checkniner_backups.gpg import session_key
+from ansible.module_utils.checkniner_backups.restore import is_plain
+from ansible.module_utils.checkniner_backups.store import Store
+from ansible.module_utils.checkniner_module import STORE, run, store_of
+
+HEAD = 65536
+"""Bytes that are fetched: the packet of the session key stands at the very beginning."""
+
+
+def access(module: AnsibleModule) -> dict[str, Any]:
+    """Given the module's arguments, return the session key and the URL."""
+    key, path = module.params["key"], module.params["path"]
+    url = ""
+    if path:
+        with Path(path).open("rb") as file:
+            head = file.read(HEAD)
+    else:
+        store = Store(store_of(module))
+        head = store.read_head(key, HEAD)
+        url = store.presigned_url(key, module.params["url_seconds"])
+    home = module.params["gnupg_home"]
+    found = "" if is_plain(head) else session_key(head, Path(home) if home else None)
+    return {"changed": False, "session_key": found, "url": url}
+
+
+def main() -> None:
+    """Run the module."""
+    arguments = {
+        **STORE,
+        "key": {"type": "str", "default": "", "no_log": False},
+        "path": {"type": "path"},
+        "url_seconds": {"type": "int", "default": 3600},
+        "gnupg_home": {"type": "path"},
+    }
+    run(access, arguments, mutually_exclusive=[["key", "path"]], required_one_of=[["key", "path"]])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+#!/usr/bin/python
+"""Ansible module: what is in an archive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DOCUMENTATION = """
+module: checkniner_archive_info
+short_description: Tell what is in an archive, or that it is whole
+version_added: "1.0.0"
+description:
+  - Opens an archive on this machine and returns what its manifest says. Reads only; no plaintext is written anywhere.
+options:
+  path:
+    description: The archive on this machine.
+    type: path
+    required: true
+  session_key:
+    description: The session key that opens it. Without one, the keyring of whoever runs this is asked.
+    type: str
+    default: ""
+  gnupg_home:
+    description: The GNUPGHOME to ask, if it is not the usual one.
+    type: path
+  verify:
+    description: Read all of it and compare every member with the manifest.
+    type: bool
+    default: false
+  environment_file:
+    description: The file of settings; with it, an archive of another application is refused.
+    type: path
+requirements:
+  - zlib-ng
+  - gpg
+author:
+  - The checkniner-backups authors
+attributes:
+  check_mode:
+    support: full
+    description: Reads only.
+  diff_mode:
+    support: none
+    description: Reads only.
+"""
+
+EXAMPLES = """
+- name: Prove that this machine can open an archive
+  checkniner_archive_info:
+    path: /tmp/2026-11-22T19:35:00.tar.gz.gpg
+    verify: true
+"""
+
+RETURN = """
+manifest:
+  description: Whether the archive has a manifest. Those of the old scripts have none.
+  returned: success
+  type: bool
+created:
+  description: When its snapshot was taken, UTC, ISO 8601; empty without a manifest.
+  returned: success
+  type: str
+database:
+  description: The manifest's facts on the database; empty without a manifest.
+  returned: success
+  type: dict
+members:
+  description: Name, size in bytes and SHA-256 of each member that is known; all of them with O(verify).
+  returned: success
+  type: list
+  elements: dict
+tables:
+  description: How many tables the manifest lists.
+  returned: success
+  type: int
+rows:
+  description: How many rows they have together.
+  returned: success
+  type: int
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.checkniner_backups import restore
+from ansible.module_utils.checkniner_module import SOURCE, run, settings_of, source_of
+
+
+def look(module: AnsibleModule) -> dict[str, Any]:
+    """Given the module's arguments, return what the archive holds."""
+    inspection = restore.inspect(source_of(module), verify=module.params["verify"])
+    if module.params["environment_file"]:
+        restore.check_application(settings_of(module), inspection)
+    manifest = inspection.manifest
+    return {
+        "changed": False,
+        "manifest": manifest is not None,
+        "created": manifest.created.isoformat() if manifest else "",
+        "database": inspection.database,
+        "members": [{"name": each.name, "size": each.size, "sha256": each.sha256} for each in inspection.members],
+        "tables": len(manifest.tables) if manifest else 0,
+        "rows": sum(table["rows"] for table in manifest.tables) if manifest else 0,
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    run(look, {**SOURCE, "verify": {"type": "bool", "default": False}, "environment_file": {"type": "path"}})
+
+
+if __name__ == "__main__":
+    main()

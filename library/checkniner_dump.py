@@ -1,0 +1,113 @@
+#!/usr/bin/python
+"""Ansible module: the dataset of one snapshot, if the business data changed."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+DOCUMENTATION = """
+module: checkniner_dump
+short_description: Dump the database and its fixtures from one snapshot, if the business data changed
+version_added: "1.0.0"
+description:
+  - Looks whether the business apps' data differ from the last saved archive's. If so, writes SQL, fixtures, row
+    counts and digests of one snapshot into a folder, compressed, for M(checkniner_package) and M(checkniner_upload).
+  - Runs as the application's owner.
+options:
+  environment_file:
+    description: The file of settings that the role has written.
+    type: path
+    required: true
+  path:
+    description: The folder to write into. It is made with mode 0700, and must not exist.
+    type: path
+    required: true
+  force:
+    description: Dump even if nothing changed.
+    type: bool
+    default: false
+requirements:
+  - psycopg 3
+  - pg_dump
+author:
+  - The checkniner-backups authors
+attributes:
+  check_mode:
+    support: full
+    description: Looks as it would, and leaves no dataset.
+  diff_mode:
+    support: none
+    description: Nothing of the target is edited.
+"""
+
+EXAMPLES = """
+- name: Dump what changed
+  checkniner_dump:
+    environment_file: /etc/checkniner-backups/checkniner.env
+    path: /var/lib/checkniner-backups/checkniner/by-hand
+"""
+
+RETURN = """
+look:
+  description: The look that decided; V(mark), V(rows), V(full), or V(none) where it was forced.
+  returned: success
+  type: str
+reason:
+  description: Why it changed or not, in words.
+  returned: success
+  type: str
+members:
+  description: Name, size in bytes and SHA-256 of each file of the dataset.
+  returned: changed
+  type: list
+  elements: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.checkniner_backups import backup
+from ansible.module_utils.checkniner_backups.errors import DiskError
+from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
+
+
+def dump(module: AnsibleModule) -> dict[str, Any]:
+    """Given the module's arguments, look and dump; return the verdict."""
+    folder = Path(module.params["path"])
+    with backup.prepared(settings_of(module), force=module.params["force"]) as job:
+        verdict = backup.first_look(job)
+        members: tuple[Any, ...] = ()
+        if verdict is None:
+            try:
+                folder.mkdir(mode=0o700)
+            except OSError as error:
+                raise DiskError.at(folder, error) from None
+            keep = False
+            try:
+                dumped = backup.look(job, folder)
+                verdict = dumped.verdict
+                members = dumped.dataset.members if dumped.dataset else ()
+                keep = verdict.changed and not module.check_mode
+            finally:
+                if not keep:
+                    shutil.rmtree(folder)
+    return {
+        "changed": verdict.changed,
+        "look": verdict.look.name.lower(),
+        "reason": verdict.reason,
+        "members": [{"name": each.name, "size": each.size, "sha256": each.sha256} for each in members],
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    arguments = {
+        **ENVIRONMENT,
+        "path": {"type": "path", "required": True},
+        "force": {"type": "bool", "default": False},
+    }
+    run(dump, arguments)
+
+
+if __name__ == "__main__":
+    main()

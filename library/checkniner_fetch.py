@@ -1,0 +1,151 @@
+#!/usr/bin/python
+"""Ansible module: an archive comes from the store to this machine, as it is."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+DOCUMENTATION = """
+module: checkniner_fetch
+short_description: Download an archive, encrypted as it is
+version_added: "1.0.0"
+description:
+  - Downloads one archive, by a presigned URL (on a server, which holds no credentials to read) or by its key (on
+    the control machine).
+  - A file that is there already and has the right SHA-256 stays.
+options:
+  s3:
+    description: Where archives are, with O(key). Without keys, boto3's default chain of credentials is used.
+    type: dict
+    suboptions:
+      bucket:
+        description: The bucket.
+        type: str
+        required: true
+      prefix:
+        description: What keys begin with.
+        type: str
+        default: db/
+      access_key:
+        description: Credentials that may list and get.
+        type: str
+        default: ""
+      secret_key:
+        description: Their secret half.
+        type: str
+        default: ""
+      endpoint_url:
+        description: The store's address, if it is not Amazon's.
+        type: str
+        default: ""
+      region:
+        description: The store's region.
+        type: str
+        default: ""
+      addressing_style:
+        description: How the bucket stands in the address.
+        type: str
+        default: auto
+        choices: [auto, path, virtual]
+      checksums:
+        description: V(when_required) for old stores that do not know boto3's checksums.
+        type: str
+        default: when_supported
+        choices: [when_supported, when_required]
+      ca_bundle:
+        description: A file of CA certificates.
+        type: str
+        default: ""
+  key:
+    description: The archive's key.
+    type: str
+    default: ""
+  url:
+    description: A presigned URL, instead of O(key).
+    type: str
+    default: ""
+  path:
+    description: Where to put it. The folder must exist.
+    type: path
+    required: true
+  sha256:
+    description: The SHA-256 that it must have, if that is known.
+    type: str
+    default: ""
+requirements:
+  - boto3
+author:
+  - The checkniner-backups authors
+attributes:
+  check_mode:
+    support: full
+    description: Downloads nothing, and says whether it would.
+  diff_mode:
+    support: none
+    description: Nothing of the target is edited.
+"""
+
+EXAMPLES = """
+- name: Fetch an archive to the control machine
+  checkniner_fetch:
+    s3:
+      bucket: my-backups
+    key: db/2026-11-22T19:35:00.tar.gz.gpg
+    path: /tmp/2026-11-22T19:35:00.tar.gz.gpg
+  delegate_to: localhost
+"""
+
+RETURN = """
+path:
+  description: Where it is.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.checkniner_backups.errors import ArchiveError
+from ansible.module_utils.checkniner_backups.store import Store
+from ansible.module_utils.checkniner_backups.web import fetch_url
+from ansible.module_utils.checkniner_module import STORE, run, store_of
+
+
+def fetch(module: AnsibleModule) -> dict[str, Any]:
+    """Given the module's arguments, download the archive unless it is there; return its path."""
+    path, sha256 = Path(module.params["path"]), module.params["sha256"]
+    changed = not (sha256 and path.is_file() and digest_of(path) == sha256)
+    if changed and not module.check_mode:
+        if module.params["url"]:
+            fetch_url(module.params["url"], path)
+        else:
+            Store(store_of(module)).download(module.params["key"], path)
+        if sha256 and digest_of(path) != sha256:
+            path.unlink()
+            raise ArchiveError(f"{path.name} is not what was uploaded", "fetch it again, or take another archive")
+    return {"changed": changed, "path": str(path)}
+
+
+def digest_of(path: Path) -> str:
+    """Given a file, return its SHA-256 (hex)."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Run the module."""
+    arguments = {
+        **STORE,
+        "key": {"type": "str", "default": "", "no_log": False},
+        "url": {"type": "str", "default": "", "no_log": True},
+        "path": {"type": "path", "required": True},
+        "sha256": {"type": "str", "default": ""},
+    }
+    run(fetch, arguments, mutually_exclusive=[["key", "url"]], required_one_of=[["key", "url"]])
+
+
+if __name__ == "__main__":
+    main()

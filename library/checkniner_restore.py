@@ -1,0 +1,117 @@
+#!/usr/bin/python
+"""Ansible module: an archive's data go into a new database, and are proven."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DOCUMENTATION = """
+module: checkniner_restore
+short_description: Load an archive into a new database and prove it
+version_added: "1.0.0"
+description:
+  - Loads SQL or fixtures of an archive into a database that M(checkniner_database) has made, and compares what is
+    then there with the manifest. The running database is not touched.
+  - Runs as the application's owner, over connections of the application's own role.
+options:
+  environment_file:
+    description: The file of settings that the role has written.
+    type: path
+    required: true
+  path:
+    description: The archive on this machine.
+    type: path
+    required: true
+  session_key:
+    description: The session key that opens it. Without one, the keyring of whoever runs this is asked.
+    type: str
+    default: ""
+  gnupg_home:
+    description: The GNUPGHOME to ask, if it is not the usual one.
+    type: path
+  database:
+    description: Name of the new database.
+    type: str
+    required: true
+  source:
+    description: What to load.
+    type: str
+    choices: [sql, fixtures]
+    required: true
+  apps:
+    description: With V(fixtures), the apps to load; empty for all.
+    type: list
+    elements: str
+    default: []
+  skip_settings:
+    description: Leave out the settings that C(ALTER DATABASE) had made.
+    type: bool
+    default: false
+requirements:
+  - psycopg 3
+  - psql
+  - gpg
+author:
+  - The checkniner-backups authors
+attributes:
+  check_mode:
+    support: full
+    description: Loads nothing.
+  diff_mode:
+    support: none
+    description: Nothing of the target is edited.
+"""
+
+EXAMPLES = """
+- name: Load the archive
+  checkniner_restore:
+    environment_file: /etc/checkniner-backups/checkniner.env
+    path: /var/lib/checkniner-backups/checkniner/restore/2026-11-22T19:35:00.tar.gz.gpg
+    session_key: "{{ access.session_key }}"
+    database: "{{ created.database }}"
+    source: sql
+"""
+
+RETURN = """
+proven:
+  description: Whether what was loaded equals what the manifest says. Without a manifest it cannot be proven.
+  returned: success
+  type: bool
+words:
+  description: What was proven, in words.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.checkniner_backups import restore
+from ansible.module_utils.checkniner_module import ENVIRONMENT, SOURCE, run, settings_of, source_of
+
+
+def load(module: AnsibleModule) -> dict[str, Any]:
+    """Given the module's arguments, load the archive and return the proof."""
+    settings, source, database = settings_of(module), source_of(module), module.params["database"]
+    if module.check_mode:
+        return {"changed": True, "proven": False, "words": "check mode: nothing was loaded"}
+    if module.params["source"] == "sql":
+        proof = restore.restore_sql(settings, source, database, skip_settings=module.params["skip_settings"])
+    else:
+        proof = restore.restore_fixtures(settings, source, database, module.params["apps"])
+    return {"changed": True, "proven": proof.proven, "words": proof.words}
+
+
+def main() -> None:
+    """Run the module."""
+    arguments = {
+        **ENVIRONMENT,
+        **SOURCE,
+        "database": {"type": "str", "required": True},
+        "source": {"type": "str", "choices": ["sql", "fixtures"], "required": True},
+        "apps": {"type": "list", "elements": "str", "default": []},
+        "skip_settings": {"type": "bool", "default": False},
+    }
+    run(load, arguments)
+
+
+if __name__ == "__main__":
+    main()

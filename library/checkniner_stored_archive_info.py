@@ -1,0 +1,151 @@
+#!/usr/bin/python
+"""Ansible module: which archive in the store is meant."""
+
+from __future__ import annotations
+
+from typing import Any
+
+DOCUMENTATION = """
+module: checkniner_stored_archive_info
+short_description: Find an archive in the store
+version_added: "1.0.0"
+description:
+  - Finds the newest archive, the newest at a moment, or one by its key. Reads only.
+  - Runs on the control machine, with the operator's credentials.
+options:
+  s3:
+    description: Where archives are. Without keys, boto3's default chain of credentials is used.
+    type: dict
+    required: true
+    suboptions:
+      bucket:
+        description: The bucket.
+        type: str
+        required: true
+      prefix:
+        description: What keys begin with.
+        type: str
+        default: db/
+      access_key:
+        description: Credentials that may list and get.
+        type: str
+        default: ""
+      secret_key:
+        description: Their secret half.
+        type: str
+        default: ""
+      endpoint_url:
+        description: The store's address, if it is not Amazon's.
+        type: str
+        default: ""
+      region:
+        description: The store's region.
+        type: str
+        default: ""
+      addressing_style:
+        description: How the bucket stands in the address.
+        type: str
+        default: auto
+        choices: [auto, path, virtual]
+      checksums:
+        description: V(when_required) for old stores that do not know boto3's checksums.
+        type: str
+        default: when_supported
+        choices: [when_supported, when_required]
+      ca_bundle:
+        description: A file of CA certificates.
+        type: str
+        default: ""
+  archive:
+    description: V(latest), or a key.
+    type: str
+    default: latest
+  at:
+    description: The newest archive at or before this time, such as V(2026-11-20 14:35). Local time unless it names
+      a zone.
+    type: str
+    default: ""
+requirements:
+  - boto3
+author:
+  - The checkniner-backups authors
+attributes:
+  check_mode:
+    support: full
+    description: Reads only.
+  diff_mode:
+    support: none
+    description: Reads only.
+"""
+
+EXAMPLES = """
+- name: Find the newest archive
+  checkniner_stored_archive_info:
+    s3:
+      bucket: my-backups
+  delegate_to: localhost
+
+- name: Find the archive of an afternoon
+  checkniner_stored_archive_info:
+    s3:
+      bucket: my-backups
+    at: 2026-11-20 14:35
+  delegate_to: localhost
+"""
+
+RETURN = """
+key:
+  description: Its key.
+  returned: success
+  type: str
+name:
+  description: Its file name.
+  returned: success
+  type: str
+stamp:
+  description: Its time, UTC, ISO 8601.
+  returned: success
+  type: str
+size:
+  description: Its size in bytes.
+  returned: success
+  type: int
+sha256:
+  description: Its SHA-256, if the store knows it; empty for archives of the old scripts.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.checkniner_backups.catalogue import choose
+from ansible.module_utils.checkniner_backups.store import Store
+from ansible.module_utils.checkniner_module import STORE, run, store_of
+
+
+def find(module: AnsibleModule) -> dict[str, Any]:
+    """Given the module's arguments, return the archive that they mean."""
+    store = Store(store_of(module))
+    archive = choose(store, module.params["archive"], module.params["at"])
+    stored = store.head(archive.key)
+    return {
+        "changed": False,
+        "key": archive.key,
+        "name": archive.name,
+        "stamp": archive.stamp.isoformat(),
+        "size": stored.size,
+        "sha256": stored.sha256 or "",
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    arguments = {
+        **STORE,
+        "archive": {"type": "str", "default": "latest"},
+        "at": {"type": "str", "default": ""},
+    }
+    run(find, arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""All apps' fixtures from one snapshot: what `dumpdata --all --indent 4` prints for each, byte for byte.
+
+Foreign keys are natural keys where there are some. Primary keys are kept, except those of content types and
+permissions (see `registry`), which are also ordered by natural key. Many-to-many lists are in the order of the
+related model, then of its primary key; Django before 6.1 leaves ties as the database finds them.
+
+A plain model is read by COPY (see `plan`), after two proofs in the same snapshot: no row holds a value that SQL
+writes differently, and a sample of rows comes out of Django's own serializer with the same bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from .channel import FRAME_SIZE, Channel
+from .columns import NotPlainError
+from .copyout import ObjectWriter, copy_out
+from .plan import Plan, Planner
+from .registry import ALIAS, auto_many_to_many
+from .serializing import DjangoSerializer, all_rows
+
+_LOCKED_OUT = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+
+
+def dump(channel: Channel, command: dict[str, Any], models_of: dict[str, list[Any]]) -> None:
+    """Given a `dump` command, send the apps' fixtures and a report; or that a lock could not be had in time."""
+    from django.db import connections, transaction
+    from django.db.utils import OperationalError
+
+    connection = connections[ALIAS]
+    connection.ensure_connection()
+    # Within a transaction, server-side cursors are safe behind any pooler; without them memory is not flat.
+    connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = False
+    wanted = command.get("apps")
+    try:
+        with transaction.atomic(using=ALIAS):
+            _begin(connection, command)
+            run = _Dump(channel, connection)
+            for label, models in models_of.items():
+                if wanted is None or label in wanted:
+                    run.app(label, models)
+            channel.send("report", models=run.models, warnings=run.warnings, migrations=_migrations(connection))
+    except OperationalError as error:
+        cause = error.__cause__
+        if (getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)) not in _LOCKED_OUT:
+            raise
+        connection.close()
+        channel.send("lock-timeout")
+    connection.close()
+
+
+def _begin(connection: Any, command: dict[str, Any]) -> None:
+    """Join the snapshot and lock the tables; every statement here comes before the first that reads data."""
+    snapshot = command.get("snapshot")
+    if connection.vendor != "postgresql":
+        if snapshot:
+            raise ValueError("only PostgreSQL has snapshots")
+        return
+    statements = ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"]
+    if snapshot:
+        if not re.match(r"[0-9A-F-]+\Z", snapshot):
+            raise ValueError("not the name of a snapshot")
+        statements.append(f"SET TRANSACTION SNAPSHOT '{snapshot}'")
+    settings = {
+        "row_security": "off",  # a hidden row is an error
+        "lock_timeout": str(int(command.get("lock_timeout_ms") or 0)),
+        "statement_timeout": "0",
+        "idle_in_transaction_session_timeout": "0",
+        "extra_float_digits": "1",
+        "datestyle": "'ISO, MDY'",
+        "intervalstyle": "'postgres'",
+        "bytea_output": "'hex'",
+        "jit": "off",
+    }
+    statements += [f"SET LOCAL {name} = {value}" for name, value in settings.items()]
+    if connection.timezone_name == "UTC":
+        statements.append("SET LOCAL timezone = 'UTC'")  # a pooler may have lost what Django set
+    if command.get("lock_tables"):
+        statements.append("LOCK TABLE {} IN ACCESS SHARE MODE".format(", ".join(command["lock_tables"])))
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+
+
+def _migrations(connection: Any) -> dict[str, list[str]]:
+    """Return the names of the migrations that were applied, for each app."""
+    from django.db.migrations.recorder import MigrationRecorder
+
+    applied: dict[str, list[str]] = {}
+    for app, name in sorted(MigrationRecorder(connection).applied_migrations()):
+        applied.setdefault(app, []).append(name)
+    return applied
+
+
+class _Sink:
+    """Gathers the pieces of a member into data frames."""
+
+    def __init__(self, channel: Channel) -> None:
+        self.channel = channel
+        self.pieces: list[bytes] = []
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        self.pieces.append(data)
+        self.size += len(data)
+        if self.size >= FRAME_SIZE:
+            self.flush()
+
+    def flush(self) -> None:
+        if self.pieces:
+            self.channel.send_data(b"".join(self.pieces))
+        self.pieces, self.size = [], 0
+
+
+class _Memory:
+    """Keeps what is written, for the few rows of a sample."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        self.pieces.append(data)
+
+    def text(self) -> bytes:
+        return b"".join(self.pieces)
+
+
+class _Dump:
+    """One run over the apps; every method reads from the same snapshot."""
+
+    def __init__(self, channel: Channel, connection: Any) -> None:
+        self.channel = channel
+        self.connection = connection
+        self.planner = Planner(connection)
+        self.serializer = DjangoSerializer()
+        self.models: list[dict[str, Any]] = []
+        self.warnings: list[str] = []
+
+    def app(self, label: str, models: list[Any]) -> None:
+        """Send the fixture of one app."""
+        self.channel.send("app", app=label)
+        sink = _Sink(self.channel)
+        sink.write(b"[")
+        total = 0
+        for model in models:
+            separator = b"," if total else b""
+            try:
+                plan = self._proven_plan(model)
+                writer = ObjectWriter(plan.constants, sink, separator)
+                copy_out(self.connection, plan.copy, writer.block)
+                count, way, why = writer.objects, "fast", ""
+            except NotPlainError as reason:
+                count, way, why = self._by_django(model, sink, separator), "django", str(reason)
+            self.models.append({"label": model._meta.label_lower, "objects": count, "way": way, "why": why})
+            total += count
+        sink.write(b"\n]\n")
+        sink.flush()
+        self.channel.send("app-end", app=label, objects=total)
+
+    def _proven_plan(self, model: Any) -> Plan:
+        """Given a model, return its plan if SQL and Django agree.
+
+        :raises NotPlainError: leave it to Django
+        """
+        from django.db.models.expressions import RawSQL
+
+        plan = self.planner.plan(model)
+        if plan.odd_row:
+            with self.connection.cursor() as cursor:
+                cursor.execute(plan.odd_row)
+                if cursor.fetchone():
+                    raise NotPlainError("a value that SQL writes differently")
+        by_sql, by_django = _Memory(), _Memory()
+        copy_out(self.connection, plan.copy_sample, ObjectWriter(plan.constants, by_sql, b"").block)
+        self.serializer.write(model, all_rows(model).filter(pk__in=RawSQL(plan.sample, [])), by_django)  # noqa: S611  made here
+        if by_sql.text() != by_django.text():
+            self.warnings.append(f"{model._meta.label_lower}: SQL and Django differ; Django was used")
+            raise NotPlainError("SQL and Django differ in a sample")
+        return plan
+
+    def _by_django(self, model: Any, sink: Any, separator: bytes) -> int:
+        """Given a model, let Django serialise it; return the number of objects."""
+        table = model._meta.db_table
+        unmanaged = not model._meta.managed and self.connection.vendor == "postgresql"
+        if unmanaged and not self.planner.types.relation_kind(table):
+            self.warnings.append(f"{model._meta.label_lower}: unmanaged, and its table is not there")
+            return 0
+        self._warn_of_hidden(model)
+        return self.serializer.write(model, all_rows(model), sink, separator)
+
+    def _warn_of_hidden(self, model: Any) -> None:
+        """Warn of many-to-many rows whose targets the related model's default manager hides: Django leaves them out."""
+        for field in auto_many_to_many(model):
+            target = field.remote_field.model
+            through = field.remote_field.through._base_manager.using(ALIAS)
+            visible = target._default_manager.using(ALIAS).order_by().values("pk")
+            hidden = through.exclude(**{field.m2m_reverse_field_name() + "__in": visible})
+            if type(target._default_manager).__module__.startswith("django.") or not hidden.exists():
+                continue
+            message = "{}.{}: refers to rows that a default manager hides; only the SQL file holds these references"
+            self.warnings.append(message.format(model._meta.label_lower, field.name))

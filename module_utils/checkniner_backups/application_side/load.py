@@ -1,0 +1,229 @@
+"""Fixtures into the database: the same result as `loaddata`, in one transaction, with flat memory.
+
+Objects of plain models are inserted in batches; an object that does not go in that way is saved as `loaddata` would,
+one by one, and so are those with signals, parents or natural primary keys.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Iterator  # noqa: UP035  Python 3.8
+
+from .channel import Channel, ProtocolError
+from .jsonstream import FixtureError, objects
+from .lookups import NaturalKeys, OldIds
+from .registry import ALIAS, NATURAL_PRIMARY, auto_many_to_many
+
+_BATCH = 500
+"""Objects in one INSERT."""
+
+
+def load(channel: Channel, command: dict[str, Any], models_of: dict[str, list[Any]]) -> None:
+    """Given a `load` command, load the members that follow it; send how many objects of each model there were.
+
+    An exception leaves everything as it was.
+    """
+    from django.db import connections, transaction
+
+    apps = command["apps"]
+    unknown = sorted(set(apps) - set(models_of))
+    if unknown:
+        raise FixtureError("this application has no app {} with models".format(", ".join(unknown)))
+    connection = connections[ALIAS]
+    models = [model for label in apps for model in models_of[label]]
+    with transaction.atomic(using=ALIAS), connection.constraint_checks_disabled():
+        if command.get("empty"):
+            _empty(connection, models)
+        run = _Load(connection)
+        while True:
+            message = channel.receive()
+            if message is None:
+                raise ProtocolError("the load was cut off")
+            if message["do"] == "load-end":
+                break
+            run.member(message["app"], channel.receive_data())
+        run.finish()
+    channel.send("loaded", models=run.counts)
+
+
+def _empty(connection: Any, models: list[Any]) -> None:
+    """Given models, delete their rows and many-to-many rows; never content types and permissions.
+
+    :raises FixtureError: the database itself would delete or change rows of other tables
+    """
+    tables = [field.remote_field.through._meta.db_table for model in models for field in auto_many_to_many(model)]
+    tables += [model._meta.db_table for model in reversed(models) if model._meta.label not in NATURAL_PRIMARY]
+    with connection.cursor() as cursor:
+        real = {info.name for info in connection.introspection.get_table_list(cursor) if info.type in ("t", "p")}
+        tables = [table for table in tables if table in real or '"' in table]
+        if connection.vendor == "postgresql":
+            quoted = [connection.ops.quote_name(table) for table in tables]
+            cursor.execute(
+                "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint"
+                " WHERE contype = 'f' AND confdeltype NOT IN ('a', 'r')"
+                " AND confrelid = ANY (%s::text[]::regclass[]) AND NOT conrelid = ANY (%s::text[]::regclass[])",
+                [quoted, quoted],
+            )
+            for referring, referred in cursor.fetchall():
+                cursor.execute("SELECT EXISTS (SELECT 1 FROM {})".format(referring.replace("%", "%%")))  # noqa: S608  names
+                if cursor.fetchone()[0]:
+                    raise FixtureError(f"emptying {referred} would change {referring}, which is not restored")
+        for table in tables:
+            cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")
+
+
+class _Load:
+    """One transaction's worth of members."""
+
+    def __init__(self, connection: Any) -> None:
+        self.connection = connection
+        self.counts: dict[str, int] = {}
+        self.touched: set[Any] = set()
+        self.deferred: list[Any] = []
+        self.pending: list[Any] = []
+        self.batches: dict[Any, int] = {}
+        self.old_ids = OldIds()
+        self.natural_keys = NaturalKeys(before_giving_up=self.flush)
+
+    def member(self, app: str, chunks: Iterator[bytes]) -> None:
+        """Given an app and the bytes of its fixture, save its objects.
+
+        :raises FixtureError: the fixture holds something else, or something that cannot be saved
+        """
+        from django.core.serializers.python import Deserializer
+
+        try:
+            with self.natural_keys.remembered():
+                source = (self._checked(app, found) for found in objects(chunks))
+                for deserialized in Deserializer(source, using=ALIAS, handle_forward_references=True):
+                    self._save(deserialized)
+                self.flush()
+        except FixtureError as error:
+            raise FixtureError(f"{app}.json: {error}") from None
+
+    def finish(self) -> None:
+        """Save what had to wait for later objects, check all foreign keys, set the sequences."""
+        from django.core.management.color import no_style
+
+        for deserialized in self.deferred:
+            deserialized.save_deferred_fields(using=ALIAS)
+        # On PostgreSQL this checks every deferred constraint of the transaction, also other tables' rows.
+        self.connection.check_constraints(table_names=sorted(model._meta.db_table for model in self.touched))
+        statements = self.connection.ops.sequence_reset_sql(
+            no_style(), sorted(self.touched, key=lambda m: m._meta.label)
+        )
+        with self.connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+
+    def _checked(self, app: str, found: dict[str, Any]) -> dict[str, Any]:
+        """Given an object of a fixture, return it if this application knows it and it is of this app."""
+        from django.apps import apps
+
+        label = found.get("model")
+        if not isinstance(label, str) or not isinstance(found.get("fields"), dict):
+            raise FixtureError("an object without model or fields")
+        try:
+            model = apps.get_model(label)
+        except (LookupError, ValueError):
+            raise FixtureError(f"this application has no model {label!r}") from None
+        if model._meta.app_label != app:
+            raise FixtureError(f"it holds an object of {model._meta.label_lower}")
+        fields = {field.name for field in model._meta.get_fields()}
+        unknown = sorted(set(found["fields"]) - fields)
+        if unknown:
+            raise FixtureError("model {} has no field {}".format(model._meta.label_lower, ", ".join(unknown)))
+        return self.old_ids.translate(model, found)
+
+    def _save(self, deserialized: Any) -> None:
+        from django.db import router
+
+        model = type(deserialized.object)
+        if not router.allow_migrate_model(ALIAS, model):
+            return
+        self.touched.add(model)
+        self.counts[model._meta.label_lower] = self.counts.get(model._meta.label_lower, 0) + 1
+        if model not in self.batches:
+            self.batches[model] = _batch_size(self.connection, model)
+        if self.pending and type(self.pending[0].object) is not model:
+            self.flush()
+        if self.batches[model] < 2 or deserialized.deferred_fields or deserialized.object.pk is None:
+            self.flush()
+            self._save_one(deserialized)
+        else:
+            self.pending.append(deserialized)
+            if len(self.pending) >= self.batches[model]:
+                self.flush()
+
+    def flush(self) -> bool:
+        """Insert the objects that wait for each other; return whether there were some."""
+        from django.db import DatabaseError, transaction
+
+        batch, self.pending = self.pending, []
+        if not batch:
+            return False
+        self.natural_keys.forget(type(batch[0].object))
+        try:
+            with transaction.atomic(using=ALIAS):
+                _insert(batch)
+        except (DatabaseError, ValueError):
+            # A row that exists already, or one that cannot be saved: one by one, as loaddata does, tells which.
+            for deserialized in batch:
+                self._save_one(deserialized)
+        return True
+
+    def _save_one(self, deserialized: Any) -> None:
+        from django.db import DatabaseError
+
+        self.natural_keys.forget(type(deserialized.object))
+        try:
+            deserialized.save(using=ALIAS)
+        except (DatabaseError, ValueError) as error:
+            found = deserialized.object
+            raise FixtureError(f"cannot load {found._meta.label}(pk={found.pk}): {error}") from error
+        if deserialized.deferred_fields:
+            self.deferred.append(deserialized)
+        self.old_ids.saved(deserialized.object)
+
+
+def _batch_size(connection: Any, model: Any) -> int:
+    """Given a model, return how many objects may go into one INSERT; 1 if something wants to see each one saved."""
+    from django.db import models
+    from django.db.models import signals
+
+    meta = model._meta
+    listened = any(signal.has_listeners(model) for signal in (signals.pre_save, signals.post_save))
+    fields = auto_many_to_many(model)
+    listened = listened or any(signals.m2m_changed.has_listeners(field.remote_field.through) for field in fields)
+    own_save = model.save_base is not models.Model.save_base
+    to_itself = any(
+        field.remote_field and field.remote_field.model._meta.concrete_model is meta.concrete_model
+        for field in [*meta.local_fields, *meta.local_many_to_many]
+        if hasattr(model, "natural_key")
+    )
+    if meta.label in NATURAL_PRIMARY or meta.parents or meta.proxy or listened or own_save or to_itself:
+        return 1
+    columns = [field for field in meta.local_concrete_fields if not getattr(field, "generated", False)]
+    return min(_BATCH, int(connection.ops.bulk_batch_size(columns, [None] * _BATCH) or _BATCH))
+
+
+def _insert(batch: list[Any]) -> None:
+    """Given deserialized objects of one model, insert them and their many-to-many rows, values as they are."""
+    model = type(batch[0].object)
+    columns = [field for field in model._meta.local_concrete_fields if not getattr(field, "generated", False)]
+    _raw_insert(model, columns, [deserialized.object for deserialized in batch])
+    for field in auto_many_to_many(model):
+        through = field.remote_field.through
+        source = through._meta.get_field(field.m2m_field_name())
+        target = through._meta.get_field(field.m2m_reverse_field_name())
+        names = (source.attname, target.attname)
+        rows = []
+        for deserialized in batch:
+            value = getattr(deserialized.object, source.target_field.attname)
+            for key in dict.fromkeys(deserialized.m2m_data.get(field.name, ())):
+                rows.append(through(**{names[0]: value, names[1]: key}))
+        for start in range(0, len(rows), _BATCH):
+            _raw_insert(through, [source, target], rows[start : start + _BATCH])
+
+
+def _raw_insert(model: Any, columns: list[Any], instances: list[Any]) -> None:
+    model._base_manager.using(ALIAS)._insert(instances, fields=columns, raw=True, using=ALIAS)

@@ -1,0 +1,101 @@
+"""Natural keys and old ids: what a fixture's references mean in this database."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import Any, Callable, Iterator  # noqa: UP035  Python 3.8
+
+from .registry import NATURAL_PRIMARY
+
+_REMEMBERED = 50_000
+"""Natural keys that are kept in memory."""
+
+
+class NaturalKeys:
+    """Remembers which row a natural key means, so that a million references to ten users are ten queries."""
+
+    def __init__(self, before_giving_up: Callable[[], bool]) -> None:
+        """:param before_giving_up: saves objects that are waiting; returns whether there were some"""
+        self.before_giving_up = before_giving_up
+        self.known: dict[Any, dict[Any, Any]] = {}
+        self.size = 0
+
+    def forget(self, model: Any) -> None:
+        """Given a model whose rows change, forget its keys."""
+        if self.known:
+            for known in [model, *model._meta.parents]:
+                self.size -= len(self.known.pop(known, ()))
+
+    @contextmanager
+    def remembered(self) -> Iterator[None]:
+        """While this lasts, Django's deserializer asks here."""
+        from django.core.serializers import base
+
+        original_key, original_list = base.deserialize_fk_value, base.deserialize_m2m_values
+
+        def one(field: Any, value: Any, using: str, forward: bool) -> Any:
+            if not isinstance(value, (list, tuple)):
+                return original_key(field, value, using, forward)
+            try:
+                key = (field.remote_field.field_name, tuple(value))
+                known = self.known.setdefault(field.remote_field.model, {})
+                if key in known:
+                    return known[key]
+            except TypeError:  # a nested list
+                return original_key(field, value, using, forward)
+            found = original_key(field, value, using, True)
+            if found is base.DEFER_FIELD and (self.before_giving_up() or not forward):
+                found = original_key(field, value, using, forward)
+            if found is not base.DEFER_FIELD:
+                self._remember(field.remote_field.model, key, found)
+            return found
+
+        def several(field: Any, values: Any, using: str, forward: bool) -> Any:
+            found = original_list(field, values, using, forward)
+            if found is base.DEFER_FIELD and self.before_giving_up():
+                found = original_list(field, values, using, forward)
+            return found
+
+        base.deserialize_fk_value, base.deserialize_m2m_values = one, several
+        try:
+            yield
+        finally:
+            base.deserialize_fk_value, base.deserialize_m2m_values = original_key, original_list
+
+    def _remember(self, model: Any, key: Any, found: Any) -> None:
+        if self.size >= _REMEMBERED:
+            self.known, self.size = {}, 0
+        self.known.setdefault(model, {})[key] = found
+        self.size += 1
+
+
+class OldIds:
+    """Archives of the old scripts name content types and permissions by ids that another database may not share.
+
+    Such an object is matched by natural key; what refers to it by its old id is led to the row that was found.
+    """
+
+    def __init__(self) -> None:
+        self.new_id: dict[str, dict[Any, Any]] = {label: {} for label in NATURAL_PRIMARY}
+        self.waiting: Any = None
+
+    def translate(self, model: Any, found: dict[str, Any]) -> dict[str, Any]:
+        """Given an object of a fixture, return it in terms of this database."""
+        fields = dict(found["fields"])
+        for name, value in fields.items():
+            remote = model._meta.get_field(name).remote_field
+            known = self.new_id.get(remote.model._meta.label) if remote else None
+            if known and isinstance(value, list):
+                fields[name] = [known.get(item, item) if isinstance(item, int) else item for item in value]
+            elif known and isinstance(value, int):
+                fields[name] = known.get(value, value)
+        if model._meta.label not in NATURAL_PRIMARY or found.get("pk") is None:
+            return dict(found, fields=fields)
+        self.waiting = found["pk"]
+        return {"model": found["model"], "fields": fields}
+
+    def saved(self, instance: Any) -> None:
+        """Remember which id an object got that came with an old one."""
+        if self.waiting is not None and instance._meta.label in self.new_id:
+            self.new_id[instance._meta.label][self.waiting] = instance.pk
+            self.waiting = None

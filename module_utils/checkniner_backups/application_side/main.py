@@ -1,0 +1,66 @@
+"""The loop that takes commands from the engine, inside the application's interpreter."""
+
+from __future__ import annotations
+
+import collections
+import os
+import re
+import sys
+from types import TracebackType
+from typing import Any
+
+from .channel import Channel
+from .dump import dump
+from .load import load
+from .registry import ALIAS, describe, ordered_apps
+
+
+def one_line(error: BaseException) -> str:
+    """Given an exception, return one line that says what went wrong, without the values of rows."""
+    text = str(error).strip().split("\n")[0]
+    text = re.sub(r" ?field_value was .*", "", text)
+    name = type(error).__name__
+    return f"{name}: {text}"[:1000] if text else name
+
+
+def main() -> None:
+    """Set Django up, say so, and do what is asked until the engine hangs up."""
+    channel = Channel.take_over()
+
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        """An exception ends the process; the engine hears why."""
+        sys.__excepthook__(kind, error, trace)
+        try:
+            channel.send("error", message=one_line(error))
+        except OSError:
+            sys.stderr.write("the engine is gone\n")
+
+    sys.excepthook = report
+    sys.path[0] = os.getcwd()  # noqa: PTH109  as manage.py has it; until here it was the zip of these files
+
+    import django
+
+    django.setup()
+    from django.db import connections
+
+    connection = connections[ALIAS]
+    connection.queries_log = collections.deque(maxlen=0)  # with DEBUG, Django keeps the last 9,000 statements
+    connection.ensure_connection()
+    models_of = ordered_apps()
+    channel.send(
+        "ready",
+        django=django.get_version(),
+        python=".".join(map(str, sys.version_info[:3])),
+        apps=list(models_of),
+        models=describe(models_of),
+    )
+    while True:
+        command: dict[str, Any] | None = channel.receive()
+        if command is None or command["do"] == "quit":
+            return
+        if command["do"] == "dump":
+            dump(channel, command, models_of)
+        elif command["do"] == "load":
+            load(channel, command, models_of)
+        else:
+            raise ValueError("unknown command {!r}".format(command["do"]))

@@ -1,0 +1,92 @@
+"""Which apps and models there are, and in which order they are dumped and loaded."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ALIAS = "default"
+"""The one connection that is backed up: the one of `DATABASE_URL`."""
+
+NATURAL_PRIMARY = ("contenttypes.ContentType", "auth.Permission")
+"""`migrate` makes their rows by itself, under any ids: they are known by natural key, everything else keeps its key."""
+
+
+def dumped_models(config: Any) -> list[Any]:
+    """Given an app's configuration, return the models that `dumpdata` writes for it, in its order."""
+    from django.core.serializers import sort_dependencies
+    from django.db import router
+
+    if config.models_module is None:
+        return []
+    models = sort_dependencies([(config, None)], allow_cycles=True)
+    return [model for model in models if not model._meta.proxy and router.allow_migrate_model(ALIAS, model)]
+
+
+def ordered_apps() -> dict[str, list[Any]]:
+    """Return the models of each app that has some: an app comes after those whose natural keys it refers to.
+
+    Where apps refer to each other, the order of INSTALLED_APPS decides.
+    """
+    from django.apps import apps
+
+    found = {config.label: dumped_models(config) for config in apps.get_app_configs()}
+    ordered: dict[str, list[Any]] = {}
+    visiting: set[str] = set()
+
+    def visit(label: str) -> None:
+        if label in ordered or label in visiting:
+            return
+        visiting.add(label)
+        wanted = {needed for model in found[label] for needed in _needed_apps(model)}
+        for other in found:
+            if other in wanted:
+                visit(other)
+        ordered[label] = found[label]
+
+    for label in found:
+        visit(label)
+    return {label: models for label, models in ordered.items() if models}
+
+
+def _needed_apps(model: Any) -> set[str]:
+    """Given a model, return the labels of the apps whose rows it names by natural key."""
+    targets = [field.remote_field.model for field in model._meta.fields if field.remote_field]
+    targets += [field.remote_field.model for field in auto_many_to_many(model)]
+    needed = {target._meta.app_label for target in targets if hasattr(target, "natural_key")}
+    dependencies = getattr(getattr(model, "natural_key", None), "dependencies", [])
+    return needed | {name.partition(".")[0] for name in dependencies}
+
+
+def auto_many_to_many(model: Any) -> list[Any]:
+    """Given a model, return its own many-to-many fields whose table Django made by itself."""
+    return [
+        field
+        for field in model._meta.local_many_to_many
+        if getattr(getattr(field.remote_field, "through", None), "_meta", None) is not None
+        and field.remote_field.through._meta.auto_created
+    ]
+
+
+def describe(models_of: dict[str, list[Any]]) -> dict[str, Any]:
+    """Given the models of each app, return what the engine wants to know about them, ready for JSON."""
+    from django.apps import apps
+
+    described: dict[str, Any] = {label: [_describe_model(model) for model in models_of[label]] for label in models_of}
+    for label, descriptions in described.items():
+        for model in apps.get_app_config(label).get_models():
+            if model not in models_of[label]:
+                descriptions.append(_describe_model(model))
+    return described
+
+
+def _describe_model(model: Any) -> dict[str, Any]:
+    meta = model._meta
+    return {
+        "label": meta.label_lower,
+        "table": meta.db_table,
+        "natural_key": hasattr(model, "natural_key"),
+        "proxy": meta.proxy,
+        "managed": meta.managed,
+        "fields": {field.name: field.column for field in meta.local_concrete_fields},
+        "through": {field.name: field.remote_field.through._meta.db_table for field in auto_many_to_many(model)},
+    }

@@ -1,0 +1,235 @@
+"""A backup, from looking for a change to remembering what was saved.
+
+`tick` reads top to bottom as the stages of the job: look and dump, package, upload. The Ansible modules call the same
+three stages one by one; between them, a dataset is a folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import changes
+from .application import check_user, read_activate
+from .changes import Verdict
+from .errors import ArchiveError, CheapLooksError
+from .postgres.dsn import Dsn, parse_url
+from .postgres.mark import cheap_mark
+from .settings import Settings
+from .state import Saved, State, parse_saved, write_durably
+
+if TYPE_CHECKING:
+    from .archive import Packed
+    from .looking import Dumped, Job
+
+log = logging.getLogger(__name__)
+
+LAST_MANIFEST = "last-manifest.json"
+"""In the state folder: the manifest of the last saved archive, with the row counts and digests of every table."""
+_MANIFEST = "manifest.json"
+_MEMORY = "memory.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did. `size` is in bytes; `key` is empty where nothing was saved."""
+
+    verdict: Verdict
+    key: str = ""
+    size: int = 0
+    sha256: str = ""
+
+
+def tick(settings: Settings, *, force: bool = False) -> Outcome:
+    """Given the settings, save an archive if and only if the business data changed since the last one.
+
+    :param force: save in any case
+    :raises CheapLooksError: an archive was saved that the cheap looks had not asked for
+    :raises BackupsError: something failed; nothing is remembered as saved, and the next tick makes up for it
+    """
+    with prepared(settings, force=force) as job:
+        if verdict := first_look(job):
+            return Outcome(verdict)
+        with job.state.work_folder() as folder:
+            dumped = look(job, folder)
+            if not dumped.verdict.changed:
+                return Outcome(dumped.verdict)
+            packed = package(settings, folder)
+            saved = upload(settings, folder, packed.path, packed.sha256)
+    if dumped.fault:
+        raise CheapLooksError(
+            f"the daily full comparison found a change that the cheap looks had missed: {dumped.verdict.reason}",
+            f"it is saved as {saved.key}; this is a fault of ours: please report it",
+        )
+    return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256)
+
+
+def save_replaced(settings: Settings, database: str) -> Outcome:
+    """Given the name of a database that a restore has just replaced, save it if it differs from the last archive.
+
+    The last archive is the one that was made before the swap; what differs was written in between, and must not end up
+    nowhere.
+
+    :raises BackupsError: it could not be compared, or not be saved; it stays where it is
+    """
+    from .manifest import parse_manifest
+    from .proof import prove_rows
+
+    dsn, _ = application_dsn(settings)
+    replaced = dsn.to(database)
+    proof = prove_rows(replaced, parse_manifest(_read(settings.state_path / LAST_MANIFEST)))
+    if proof.proven:
+        return Outcome(Verdict(False, changes.Look.FULL, "nothing was written between the safety backup and the swap"))
+    log.warning("%s was written to between the safety backup and the swap: %s", database, proof.words)
+    outcome = tick(replace(settings, database_url=replaced.url()), force=True)
+    return replace(outcome, verdict=Verdict(True, changes.Look.FULL, "it was written to before the swap"))
+
+
+@contextmanager
+def prepared(settings: Settings, *, force: bool = False) -> Iterator[Job]:
+    """Given the settings, yield the job with the lock held.
+
+    :raises BusyError: another run is at work
+    :raises SettingsError: started as root or postgres
+    :raises ApplicationError: `bin/activate` is missing or lacks `DATABASE_URL`
+    """
+    from .looking import Job
+
+    check_user()
+    os.umask(0o077)
+    state = State(settings.state_path)
+    with state.lock():
+        dsn, environment = application_dsn(settings)
+        saved, why_not = changes.comparable(state.load(), settings.shape())
+        if saved and not force and not 0 <= time.time() - saved.seen_in_store_at < settings.store_look_every:
+            saved, why_not = _look_into_store(settings, state, saved)
+        yield Job(settings, state, dsn, environment, saved, why_not, force)
+
+
+def application_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:
+    """Given the settings, return the database to read, and the environment of the application's interpreter.
+
+    :raises ApplicationError: `bin/activate` is missing or lacks `DATABASE_URL`
+    """
+    environment = read_activate(settings.virtualenv)
+    if settings.database_url:
+        environment["DATABASE_URL"] = settings.database_url
+    return parse_url(environment["DATABASE_URL"]), environment
+
+
+def first_look(job: Job) -> Verdict | None:
+    """Given the job, return "unchanged" if the mark alone says so and no full look is due, else None."""
+    if job.force or job.saved is None or not job.saved.mark:
+        return None
+    if changes.full_look_due(job.saved, time.time(), job.settings.full_look_every):
+        return None
+    return changes.by_mark(job.saved, cheap_mark(job.dsn))
+
+
+def look(job: Job, folder: Path) -> Dumped:
+    """Given the job and an empty folder, look closer; where there is something to save, the folder holds it then.
+
+    :raises BackupsError: something failed; nothing is remembered
+    """
+    from .looking import look_and_dump
+    from .manifest import Manifest
+
+    dumped = look_and_dump(job, folder)
+    if dumped.dataset and dumped.memory:
+        dataset = dumped.dataset
+        manifest = Manifest(
+            application=job.settings.name,
+            created=_stamp(dumped.memory.at, job.saved or job.state.load()),
+            members=dataset.members,
+            database=dataset.database,
+            tables=dataset.tables,
+            sequences=dataset.sequences,
+            fixtures=dataset.fixtures.for_manifest(),
+        )
+        write_durably(folder / _MANIFEST, manifest.to_json())
+        write_durably(folder / _MEMORY, dumped.memory.to_json().encode())
+    return dumped
+
+
+def package(settings: Settings, folder: Path) -> Packed:
+    """Given a folder that `look` has filled, write the archive among the local ones and return it.
+
+    :raises EncryptionError: a key cannot be used
+    :raises DiskError: the disk is full
+    """
+    from .archive import pack, point_latest
+    from .catalogue import file_name
+    from .gpg import Keyring
+    from .manifest import parse_manifest
+
+    manifest = parse_manifest(_read(folder / _MANIFEST))
+    settings.archives_path.mkdir(mode=0o700, exist_ok=True)
+    name = file_name(manifest.created, settings.encryption)
+    keyring = Keyring(settings.gnupg_home) if settings.encryption else None
+    packed = pack(folder / "dataset", manifest, settings.archives_path / name, keyring, settings.recipients)
+    point_latest(packed.path)
+    return packed
+
+
+def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Saved:
+    """Given a dataset's folder and its packed archive, upload it, and remember it once the store has confirmed it.
+
+    :param sha256: the archive's digest (hex)
+    :returns: what is remembered of it
+    :raises StoreError: the store refused or cannot be reached; nothing is remembered
+    """
+    from .store import Store
+
+    memory = parse_saved(_read(folder / _MEMORY).decode())
+    if memory is None:
+        raise ArchiveError(f"{folder} was filled by another version of this software", "make the dataset anew")
+    key = settings.store.prefix + archive.name
+    stored = Store(settings.store).upload(archive, key, sha256)
+    saved = replace(memory, key=key, size=stored.size, sha256=sha256, seen_in_store_at=time.time())
+    state = State(settings.state_path)
+    newer = state.load()
+    # Between the steps of a playbook, a tick may have saved something newer: that is what to compare with.
+    if newer is None or newer.at <= saved.at or newer.shape != saved.shape:
+        write_durably(settings.state_path / LAST_MANIFEST, _read(folder / _MANIFEST))
+        state.store(saved)
+    return saved
+
+
+def _look_into_store(settings: Settings, state: State, saved: Saved) -> tuple[Saved | None, str]:
+    """Now and then, see whether the last archive is still in the store: "unchanged" is worth nothing without it."""
+    from .store import Store
+
+    found = Store(settings.store).look(saved.key)
+    if found and found.size == saved.size:
+        seen = replace(saved, seen_in_store_at=time.time())
+        state.store(seen)
+        return seen, ""
+    log.warning("the last archive, %s, is no longer in the store", saved.key)
+    state.forget()
+    return None, "the last archive is no longer in the store"
+
+
+def _stamp(moment: float, last: Saved | None) -> datetime:
+    """Given the snapshot's time (seconds since the epoch), return the archive's stamp: always after the last one.
+
+    The newest archive must sort last, also when the clock was set back, or two runs fall into one second.
+    """
+    from .catalogue import parse
+
+    stamp = datetime.fromtimestamp(int(moment), timezone.utc)
+    before = parse(last.key, last.key.rpartition("/")[0] + "/") if last and "/" in last.key else None
+    return max(stamp, before.stamp + timedelta(seconds=1)) if before else stamp
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArchiveError(f"cannot read {path}: {error.strerror}", "make the dataset first") from None

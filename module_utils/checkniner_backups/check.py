@@ -1,0 +1,48 @@
+"""Everything that a tick needs, tried without changing anything: for set-up, and for a person who wonders."""
+
+from __future__ import annotations
+
+from .application import check_user
+from .backup import application_dsn
+from .postgres.dsn import dump_program
+from .postgres.session import connect, server_major
+from .settings import Settings
+
+
+def check(settings: Settings) -> list[str]:
+    """Given the settings, try the parts one by one; return one line about each.
+
+    :raises BackupsError: the first part that cannot be used, with a hint
+    """
+    from .fixtures import FixturesProcess
+    from .gpg import Keyring
+    from .postgres.snapshot import exported_snapshot
+    from .state import State
+    from .store import Store
+
+    check_user()
+    lines = []
+    dsn, environment = application_dsn(settings)
+    with connect(dsn) as connection:
+        major = server_major(connection)
+    lines.append(f"{dsn}: PostgreSQL {major}, read by {dump_program(major)}")
+    with exported_snapshot(dsn, settings.lock_timeout) as snapshot:
+        lines.append(f"every one of {len(snapshot.tables)} tables can be locked and read")
+    state = State(settings.state_path)
+    with state.lock(), state.work_folder() as folder:
+        python = settings.virtualenv / "bin" / "python"
+        with FixturesProcess.start(python, settings.application_path, environment, folder) as process:
+            tables = process.registry.tables(settings.business_apps)
+            apps = ", ".join(settings.business_apps)
+            lines.append(f"Django {process.registry.django}: business apps {apps}, {len(tables)} tables")
+    if settings.encryption:
+        for fingerprint in settings.recipients:
+            status = Keyring(settings.gnupg_home).usable_for_encryption(fingerprint)
+            end = f"until {status.expires:%Y-%m-%d}" if status.expires else "without end"
+            lines.append(f"key {fingerprint} can encrypt, {end}")
+    else:
+        lines.append("encryption is OFF: archives can be read by whoever reads the bucket")
+    store = Store(settings.store)
+    store.check()
+    lines.append(f"{store} can be listed")
+    return lines

@@ -1,0 +1,278 @@
+"""The dataset: SQL, fixtures, row counts and digests of one snapshot, read side by side, and checked in the end.
+
+Three readers, each with its own locks and the same snapshot: `pg_dump`, the application's own Django (fixtures), and a
+connection that hashes rows. Each writes while it reads, compressed, into one folder, so the disk needs room for the
+compressed data only. Meanwhile the session that exported the snapshot watches whether somebody waits for our locks.
+
+Before a dataset counts, its three parts must agree: as many rows of a table in the SQL as were hashed, as many objects
+of a model in the fixture as rows in its table. An empty or half-read part cannot pass for a backup.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .archive import MemberWriter
+from .errors import DatabaseError, LockTimeoutError
+from .manifest import Member
+from .postgres.digest import TableDigest, columns_of, digest_table
+from .postgres.dsn import dump_program
+from .postgres.facts import database_facts, ownership, sequence_facts
+from .postgres.session import server_major
+from .postgres.snapshot import Patience, Snapshot, reader_of
+from .sql_rows import RowCounter
+
+if TYPE_CHECKING:
+    from .fixtures import FixturesProcess
+    from .fixtures_report import FixturesReport
+
+log = logging.getLogger(__name__)
+
+_POLL = 0.2
+"""Seconds between two looks at who waits for our locks."""
+_CHUNK = 1 << 18
+_UNSAFE = re.compile(r"[^\w.-]")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What one snapshot held. `tables` and `fixtures` are as they stand in the manifest.
+
+    :param digests: of whole tables, by OID
+    """
+
+    members: tuple[Member, ...]
+    database: dict[str, Any]
+    tables: list[dict[str, Any]]
+    sequences: list[dict[str, Any]]
+    fixtures: FixturesReport
+    digests: dict[int, TableDigest]
+
+
+def sql_member_name(database: str) -> str:
+    """Given a database's name, return the name of its SQL member: what a file name cannot hold becomes `_`."""
+    return f"{_UNSAFE.sub('_', database).lstrip('.') or '_'}.sql"
+
+
+def dump(
+    snapshot: Snapshot,
+    process: FixturesProcess,
+    folder: Path,
+    migration_wait: float,
+    known: Mapping[int, TableDigest],
+) -> Dataset:
+    """Given a snapshot and the application's process, write all members into the folder and return what they are.
+
+    :param migration_wait: seconds that somebody may be made to wait for our locks
+    :param known: digests of whole tables, by OID, already taken in this snapshot
+    :raises LockTimeoutError: a lock was not to be had, or somebody waited too long: try again from a new snapshot
+    :raises DatabaseError: a reader failed, or the parts disagree
+    """
+    database = database_facts(snapshot.connection)
+    sequences = sequence_facts(snapshot.connection)
+    program = dump_program(server_major(snapshot.connection))
+    stops: list[Callable[[], None]] = []
+    sql = _Sql(program, snapshot, folder / sql_member_name(database["name"]))
+    rows = _Rows(snapshot, known)
+    stops += [sql.stop, rows.stop, process.kill]
+    fixtures = _Fixtures(process, snapshot, folder)
+    with ThreadPoolExecutor(3, "reader") as pool:
+        futures: list[Future[Any]] = [pool.submit(part.read) for part in (sql, fixtures, rows)]
+        try:
+            _watch(futures, Patience(snapshot, migration_wait))
+        except BaseException:
+            for stop in stops:
+                stop()
+            raise
+    members = (sql.member, *fixtures.members)
+    tables = _tables(snapshot, rows.digests)
+    _agree(snapshot, rows.digests, sql.rows, fixtures.report, process)
+    return Dataset(members, database, tables, sequences, fixtures.report, rows.digests)
+
+
+def _watch(futures: list[Future[Any]], patience: Patience) -> None:
+    pending = set(futures)
+    while pending:
+        done, pending = wait(pending, timeout=_POLL, return_when=FIRST_EXCEPTION)
+        failures = [error for each in done if (error := each.exception())]
+        if failures:
+            # Of several, the lock's time-out is the cause: it can be tried again.
+            raise next((each for each in failures if isinstance(each, LockTimeoutError)), failures[0])
+        patience.check()
+
+
+class _Sql:
+    """`pg_dump`, from its pipe into a compressed member, counting the rows of each table on the way."""
+
+    def __init__(self, program: Path, snapshot: Snapshot, path: Path) -> None:
+        self._command = [
+            str(program),
+            "--no-password",
+            "--format=plain",
+            "--encoding=UTF8",
+            f"--snapshot={snapshot.name}",
+            f"--lock-wait-timeout={int(snapshot.lock_timeout * 1000)}",
+        ]
+        self._snapshot = snapshot
+        self._path = path
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = threading.Event()
+        self.member: Member
+        self.rows: dict[str, int] = {}
+
+    def read(self) -> None:
+        counter = RowCounter()
+        with subprocess.Popen(
+            self._command,
+            env=self._snapshot.dsn.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        ) as self._process:
+            if self._stopped.is_set():
+                self._process.kill()
+            assert self._process.stdout  # noqa: S101 - for the type checker: it is a pipe
+            assert self._process.stderr  # noqa: S101
+            noise: list[bytes] = []
+            listener = threading.Thread(target=lambda stream: noise.append(stream.read()), args=[self._process.stderr])
+            listener.start()
+            writer = MemberWriter(self._path)
+            try:
+                while chunk := self._process.stdout.read(_CHUNK):
+                    writer.write(chunk)
+                    counter.feed(chunk)
+            except BaseException:
+                self._process.kill()
+                raise
+            finally:
+                self.member = writer.close()
+            listener.join()
+        self._check(b"".join(noise).decode(errors="replace"))
+        self.rows = counter.rows
+
+    def _check(self, noise: str) -> None:
+        lines = "; ".join(line.strip() for line in noise.splitlines() if line.strip())[:500]
+        if self._process and self._process.returncode != 0:
+            if "lock timeout" in noise or "deadlock" in noise:
+                raise LockTimeoutError(f"pg_dump could not lock a table in time: {lines}", "a migration is running")
+            hint = (
+                "grant the role in the database URL SELECT on every table and sequence" if "permission" in noise else ""
+            )
+            raise DatabaseError(f"pg_dump failed with status {self._process.returncode}: {lines}", hint)
+        if lines:
+            log.warning("pg_dump says: %s", lines)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._process:
+            self._process.kill()
+
+
+class _KeptMember(MemberWriter):
+    """A member writer that remembers what it wrote: whoever closes it is not whoever asks."""
+
+    member: Member
+
+    def close(self) -> Member:
+        self.member = super().close()
+        return self.member
+
+
+class _Fixtures:
+    """The application's own Django, which reads one fixture per app."""
+
+    def __init__(self, process: FixturesProcess, snapshot: Snapshot, folder: Path) -> None:
+        self._process = process
+        self._snapshot = snapshot
+        self._folder = folder
+        self._writers: list[_KeptMember] = []
+        self.members: tuple[Member, ...] = ()
+        self.report: FixturesReport
+
+    def _open(self, app: str) -> MemberWriter:
+        writer = _KeptMember(self._folder / f"{app}.json")
+        self._writers.append(writer)
+        return writer
+
+    def read(self) -> None:
+        self.report = self._process.dump(
+            snapshot=self._snapshot.name,
+            lock_tables=[table.quoted for table in self._snapshot.tables],
+            lock_timeout=self._snapshot.lock_timeout,
+            apps=None,
+            open_member=self._open,
+        )
+        self.members = tuple(writer.member for writer in self._writers)
+
+
+class _Rows:
+    """A connection that counts and hashes the rows of every table."""
+
+    def __init__(self, snapshot: Snapshot, known: Mapping[int, TableDigest]) -> None:
+        self._snapshot = snapshot
+        self._cancel: Callable[[], None] | None = None
+        self._stopped = threading.Event()
+        self.digests: dict[int, TableDigest] = dict(known)
+
+    def read(self) -> None:
+        with reader_of(self._snapshot) as connection:
+            self._cancel = connection.cancel
+            columns = columns_of(connection, self._snapshot.tables)
+            for table in self._snapshot.tables:
+                if self._stopped.is_set():
+                    return
+                if table.has_rows and table.oid not in self.digests:
+                    self.digests[table.oid] = digest_table(connection, table, columns[table.oid])
+
+    def stop(self) -> None:
+        self._stopped.set()
+        if self._cancel:
+            self._cancel()
+
+
+def _tables(snapshot: Snapshot, digests: Mapping[int, TableDigest]) -> list[dict[str, Any]]:
+    owners = ownership(snapshot.connection, [table.oid for table in snapshot.tables])
+    return [
+        {
+            "schema": table.schema,
+            "name": table.name,
+            "rows": digests[table.oid].rows,
+            "sha256": digests[table.oid].sha256,
+            "owner": owners[table.oid][0],
+            "privileges": owners[table.oid][1],
+        }
+        for table in snapshot.tables
+        if table.has_rows
+    ]
+
+
+def _agree(
+    snapshot: Snapshot,
+    digests: Mapping[int, TableDigest],
+    sql_rows: Mapping[str, int],
+    report: FixturesReport,
+    process: FixturesProcess,
+) -> None:
+    """Compare the three readers' counts.
+
+    :raises DatabaseError: they differ, which must not be: not one instant
+    """
+    hint = "nothing was saved; this is a fault of ours, or of a table that hides rows: please report it"
+    counted = {table.quoted: digests[table.oid].rows for table in snapshot.tables if table.has_rows}
+    for name, rows in counted.items():
+        if sql_rows.get(name) != rows:
+            raise DatabaseError(f"table {name} has {rows} rows, but {sql_rows.get(name)} in the SQL", hint)
+    for model in report.models:
+        table = snapshot.find(process.registry.table_of(model.label))
+        if table and table.has_rows and counted[table.quoted] != model.objects:
+            raise DatabaseError(
+                f"table {table.quoted} has {counted[table.quoted]} rows, but {model.objects} in the fixture", hint
+            )

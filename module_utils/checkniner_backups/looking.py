@@ -1,0 +1,182 @@
+"""The second and the third look, and the dump, from one snapshot; tried again when a migration stands in the way.
+
+`changes.py` says what each look means and decides; here is who reads what, when.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import changes
+from .changes import Look, Verdict
+from .errors import LockTimeoutError
+from .postgres.digest import TableDigest
+from .postgres.dsn import Dsn
+from .settings import Settings
+from .state import Fingerprint, Saved, State
+
+if TYPE_CHECKING:
+    from .dataset import Dataset
+    from .fixtures import FixturesProcess
+    from .fixtures_report import Registry
+    from .postgres.snapshot import Snapshot
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Dumped:
+    """What looking and dumping came to. Where the verdict is "unchanged", the other fields are empty.
+
+    :param memory: what to remember once the store has confirmed the archive; key, size and digest are not known yet
+    :param fault: the full look found a change that a cheap look had not seen
+    """
+
+    verdict: Verdict
+    dataset: Dataset | None = None
+    memory: Saved | None = None
+    fault: bool = False
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run has to do. `saved` is what may be compared with; where it is None, `why_not` says why."""
+
+    settings: Settings
+    state: State
+    dsn: Dsn
+    environment: dict[str, str]
+    saved: Saved | None
+    why_not: str
+    force: bool
+
+
+def look_and_dump(job: Job, folder: Path) -> Dumped:
+    """Given the job and an empty folder, look closer, and dump into `folder/dataset` where it is needed.
+
+    :raises LockTimeoutError: migrations stood in the way at each attempt
+    :raises BackupsError: something failed; nothing is remembered
+    """
+    attempts = job.settings.attempts
+    with ExitStack() as stack:
+        attempt = _Attempt(job, folder, stack)
+        for number in range(1, attempts):
+            try:
+                return attempt.run()
+            except LockTimeoutError as error:
+                log.warning("attempt %d of %d: %s", number, attempts, error.message)
+                time.sleep(min(2.0**number, 15.0))
+        return attempt.run()
+
+
+@dataclass
+class _Attempt:
+    """One try after the other. Django, once started, serves the next one as well."""
+
+    job: Job
+    folder: Path
+    stack: ExitStack
+    process: FixturesProcess | None = None
+
+    def run(self) -> Dumped:
+        from .postgres.snapshot import exported_snapshot
+
+        if self.job.saved is None or self.job.force:
+            self._start_django()  # before the first lock: it takes a while
+        with exported_snapshot(self.job.dsn, self.job.settings.lock_timeout) as snapshot:
+            moment = time.time()
+            cheap, known = self._second_look(snapshot)
+            due = self.job.saved is None or changes.full_look_due(
+                self.job.saved, moment, self.job.settings.full_look_every
+            )
+            if cheap and self.job.saved and not due and not self.job.force:
+                self.job.state.store(replace(self.job.saved, mark=snapshot.mark))
+                return Dumped(cheap)
+            return self._third_look(snapshot, moment, cheap, known)
+
+    def _second_look(self, snapshot: Snapshot) -> tuple[Verdict | None, dict[int, TableDigest]]:
+        """Return "unchanged" or None, and the digests of whole tables that were taken on the way."""
+        if self.job.saved is None or self.job.saved.fingerprint is None or self.job.force:
+            return None, {}
+        ignored = {name: frozenset(columns) for name, columns in self.job.saved.ignored.items()}
+        now, known = _fingerprint(snapshot, self.job.saved.business_tables, ignored, {})
+        return changes.by_rows(self.job.saved, now), known
+
+    def _third_look(
+        self, snapshot: Snapshot, moment: float, cheap: Verdict | None, known: dict[int, TableDigest]
+    ) -> Dumped:
+        from .dataset import dump
+
+        process = self._start_django()
+        process.registry.tables(self.job.settings.business_apps)  # an unknown app is told before anything is read
+        folder = self.folder / "dataset"
+        shutil.rmtree(folder, ignore_errors=True)  # of an earlier attempt
+        folder.mkdir(mode=0o700)
+        dataset = dump(snapshot, process, folder, self.job.settings.migration_wait, known)
+        memory = self._memory(snapshot, moment, dataset, process.registry)
+        verdict = changes.by_everything(self.job.saved, self.job.why_not, memory.fingerprint, memory.fixtures)
+        if self.job.force and not verdict.changed:
+            verdict = Verdict(True, Look.NONE, "asked for, changed or not")
+        if not verdict.changed and self.job.saved:
+            # Equal but for `django_migrations` perhaps: another app's migration need not be looked into twice.
+            seen = replace(self.job.saved, mark=snapshot.mark, full_look_at=moment, fingerprint=memory.fingerprint)
+            self.job.state.store(seen)
+            return Dumped(verdict)
+        same_django = self.job.saved is not None and self.job.saved.django == memory.django
+        fault = same_django and not self.job.force and (cheap is not None or self._mark_says_unchanged(snapshot))
+        return Dumped(verdict, dataset, memory, fault)
+
+    def _mark_says_unchanged(self, snapshot: Snapshot) -> bool:
+        return self.job.saved is not None and changes.by_mark(self.job.saved, snapshot.mark) is not None
+
+    def _start_django(self) -> FixturesProcess:
+        from .fixtures import FixturesProcess
+
+        if self.process is None or not self.process.alive:
+            self.process = self.stack.enter_context(
+                FixturesProcess.start(
+                    self.job.settings.virtualenv / "bin" / "python",
+                    self.job.settings.application_path,
+                    self.job.environment,
+                    self.folder,
+                )
+            )
+        return self.process
+
+    def _memory(self, snapshot: Snapshot, moment: float, dataset: Dataset, registry: Registry) -> Saved:
+        apps = self.job.settings.business_apps
+        names = registry.tables(apps)
+        ignored: dict[str, list[str]] = {}
+        noisy_apps = set()
+        for path in self.job.settings.ignored_fields:
+            name, column = registry.column_of(path)
+            table = snapshot.find(name)
+            if table:
+                ignored.setdefault(table.quoted, []).append(column)
+                noisy_apps.add(path.split(".")[0])
+        frozen = {name: frozenset(columns) for name, columns in ignored.items()}
+        fingerprint, _ = _fingerprint(snapshot, names, frozen, dataset.digests)
+        members = {member.name: member.sha256 for member in dataset.members}
+        # A field that is ignored stands in the fixture all the same: there the rows' digests decide alone.
+        fixtures = {app: members[f"{app}.json"] for app in apps if app not in noisy_apps and f"{app}.json" in members}
+        return Saved(
+            key="", size=0, sha256="", at=moment, shape=self.job.settings.shape(), mark=snapshot.mark,
+            business_tables=tuple(names), ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
+            full_look_at=moment, seen_in_store_at=0, django=registry.django,
+        )  # fmt: skip
+
+
+def _fingerprint(
+    snapshot: Snapshot, names: tuple[str, ...], ignored: dict[str, frozenset[str]], known: dict[int, TableDigest]
+) -> tuple[Fingerprint | None, dict[int, TableDigest]]:
+    tables = changes.business_tables(snapshot, names)
+    if tables is None:
+        return None, {}
+    migrations = snapshot.find(changes.MIGRATIONS_TABLE)
+    return changes.take_fingerprint(snapshot.connection, tables, migrations, ignored, known)

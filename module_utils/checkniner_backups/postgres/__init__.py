@@ -1,0 +1,10 @@
+"""PostgreSQL: everything that the engine knows about it stands in this folder.
+
+* dsn: a database URL, and the client programs that speak to it
+* session: connections, and the translation of their errors
+* snapshot: locks first, then one exported snapshot, and an eye on who waits for us
+* mark: the one-line answer to "has anything visible changed?"
+* digest: row counts and digests of tables
+* facts: what a plain `pg_dump` does not hold (owner, settings, privileges, roles, extensions)
+* admin: create, swap and drop whole databases
+"""

@@ -1,0 +1,241 @@
+"""Whole databases: create, swap by rename, drop. The few statements that need more than the application's own role.
+
+Nobody loads data over these connections; that is the owner's work (see load.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DatabaseError, RestoreError
+from .dsn import Dsn
+from .session import connect, fetch_all, fetch_one, server_major
+
+if TYPE_CHECKING:
+    from psycopg import sql
+
+    from .session import Connection
+
+MAX_NAME = 63
+"""Bytes of an identifier that PostgreSQL keeps; it cuts what is longer without a word."""
+_STAMP = "%Y%m%dt%H%M%S"
+_SWAP_LIMIT = 15.0
+"""Seconds that a swap may wait for the old sessions to end."""
+
+_SESSIONS = "SELECT pid, usename FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+_TERMINATE = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()
+"""
+_ROLE = "SELECT 1 FROM pg_roles WHERE rolname = %s"
+_BLOCKERS = """
+SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = %(name)s
+UNION ALL
+SELECT 'logical replication slot ' || slot_name FROM pg_replication_slots WHERE database = %(name)s
+UNION ALL
+SELECT 'subscription ' || subname FROM pg_subscription
+WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = %(name)s)
+"""
+
+
+@dataclass(frozen=True)
+class Swapped:
+    """A swap that was done: what the old database is called now, and how long nobody could connect, in seconds."""
+
+    previous: str
+    outage: float
+
+
+def stamped_name(live: str, word: str, moment: datetime | None = None) -> str:
+    """Given a database's name and a word, return `<live>_<word>_<stamp>`, shortened to what PostgreSQL keeps."""
+    suffix = f"_{word}_{(moment or datetime.now(timezone.utc)).strftime(_STAMP)}"
+    room = MAX_NAME - len(suffix)
+    return live.encode()[:room].decode(errors="ignore") + suffix
+
+
+def previous_databases(connection: Connection, live: str, word: str = "before") -> list[str]:
+    """Given the live database's name, return those that `stamped_name` made of it, newest first."""
+    pattern = re.compile(re.escape(stamped_name(live, word)[:-15]) + r"\d{8}t\d{6}\Z")
+    names = [row[0] for row in fetch_all(connection, "SELECT datname FROM pg_database")]
+    return sorted((name for name in names if pattern.match(name)), reverse=True)
+
+
+def exists(connection: Connection, name: str) -> bool:
+    """Given a name, return whether there is such a database."""
+    return bool(fetch_one(connection, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", name)[0])
+
+
+def owner_of(connection: Connection, name: str) -> str:
+    """Given a database's name, return the role that it belongs to; empty if it is not there."""
+    query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
+    return str(next((row[0] for row in fetch_all(connection, query, name)), ""))
+
+
+def hand_over(connection: Connection, name: str, owner: str) -> None:
+    """Given a database and a role, let it belong to that role, if there is such a role."""
+    from psycopg import sql
+
+    if owner and owner != owner_of(connection, name) and fetch_all(connection, _ROLE, owner):
+        statement = sql.SQL("ALTER DATABASE {} OWNER TO {}")
+        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(owner)))
+
+
+def missing_for(connection: Connection, facts: Mapping[str, Any]) -> list[str]:
+    """Given the manifest's `database` facts, return what this server lacks for it, one text each."""
+    problems = []
+    theirs, ours = facts.get("server_major", 0), server_major(connection)
+    if theirs > ours:
+        problems.append(f"the dump is of PostgreSQL {theirs}, this server is {ours}, which is older")
+    roles = {row[0] for row in fetch_all(connection, "SELECT rolname FROM pg_roles")}
+    grantees = {row[0] for row in facts.get("privileges", ())} | {row[0] for row in facts.get("settings", ())}
+    for role in sorted({*facts.get("roles", ()), *grantees} - roles - {"PUBLIC", "", facts.get("owner", "")}):
+        problems.append(f'role "{role}" is missing: CREATE ROLE "{role}"')
+    available = {row[0] for row in fetch_all(connection, "SELECT name FROM pg_available_extensions")}
+    for extension in facts.get("extensions", ()):
+        if extension["name"] not in available:
+            problems.append(f"extension {extension['name']} is not installed on this server")
+    return problems
+
+
+def create_database(connection: Connection, name: str, owner: str, facts: Mapping[str, Any]) -> None:
+    """Given a new database's name, its owner and the manifest's facts (may be empty), create it, empty.
+
+    Encoding and locale are those of the dump, whatever this server's default is.
+
+    :raises DatabaseError: the server refuses, for a locale that it does not have for example
+    """
+    from psycopg import sql
+
+    options = [sql.SQL("OWNER {}").format(sql.Identifier(owner)), sql.SQL("TEMPLATE template0")]
+    words = {"encoding": "ENCODING", "lc_collate": "LC_COLLATE", "lc_ctype": "LC_CTYPE"}
+    for key, word in words.items():
+        if facts.get(key):
+            options.append(sql.SQL(f"{word} {{}}").format(sql.Literal(facts[key])))
+    options += _locale(connection, facts)
+    connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(options)))
+
+
+def _locale(connection: Connection, facts: Mapping[str, Any]) -> list[sql.Composable]:
+    """Return the options for a locale that is not the C library's (PostgreSQL 15 and later)."""
+    from psycopg import sql
+
+    locale = facts.get("locale", {})
+    name = locale.get("datlocale") or locale.get("daticulocale")
+    provider = {"i": "icu", "b": "builtin"}.get(locale.get("datlocprovider", ""))
+    if not provider or not name or server_major(connection) < 15:
+        return []
+    word = "ICU_LOCALE" if provider == "icu" else "BUILTIN_LOCALE"
+    return [sql.SQL(f"LOCALE_PROVIDER {provider} {word} {{}}").format(sql.Literal(name))]
+
+
+def create_extensions(admin: Dsn, name: str, facts: Mapping[str, Any], allowed: Iterable[str]) -> list[str]:
+    """Given a new database, create the extensions of the dump that its owner may not; return their names.
+
+    A trusted extension is the owner's own work: it stands in the SQL.
+
+    :param allowed: names of extensions that an administrator has agreed to
+    :raises RestoreError: the dump needs one that nobody agreed to
+    """
+    from psycopg import sql
+
+    needed = [each for each in facts.get("extensions", ()) if not each["trusted"]]
+    refused = sorted({each["name"] for each in needed} - set(allowed))
+    if refused:
+        raise RestoreError(
+            f"the dump needs extensions that only a superuser may create: {', '.join(refused)}",
+            "if you trust them, name them in checkniner_backups_allowed_extensions",
+        )
+    if needed:
+        with connect(admin.to(name)) as connection:
+            for each in needed:
+                connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(each["schema"])))
+                statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
+                connection.execute(statement.format(sql.Identifier(each["name"]), sql.Identifier(each["schema"])))
+    return [each["name"] for each in needed]
+
+
+def blockers(connection: Connection, name: str) -> list[str]:
+    """Given a database, return what forbids to leave it behind: it would stay there, or hold on to it."""
+    return [row[0] for row in connection.execute(_BLOCKERS, {"name": name}).fetchall()]
+
+
+def swap(admin: Dsn, live: str, new: str, previous: str) -> Swapped:
+    """Given the live database's name and the new one's, rename both in one transaction; keep the old one as `previous`.
+
+    The first rename takes the lock that keeps new sessions waiting, and itself waits for the old ones to end, which a
+    second session ends. A crash leaves either both names changed, or none.
+
+    :raises RestoreError: the old sessions cannot be ended, or something forbids to leave the old database
+    """
+    import psycopg
+    from psycopg import sql
+
+    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
+    with connect(admin) as connection, connect(admin) as other:
+        found = blockers(connection, live)
+        if found:
+            raise RestoreError(
+                f"database {live} cannot be swapped: {'; '.join(found)}", "end or drop these first, then restore again"
+            )
+        stop = threading.Event()
+        terminator = threading.Thread(target=_terminate, args=(other, (live, new), stop), daemon=True)
+        connection.execute(f"SET lock_timeout = {int(_SWAP_LIMIT * 1000)}".encode())
+        connection.execute("BEGIN")
+        started = time.monotonic()
+        terminator.start()
+        try:
+            if exists(connection, live):
+                connection.execute(rename.format(sql.Identifier(live), sql.Identifier(previous)))
+            connection.execute(rename.format(sql.Identifier(new), sql.Identifier(live)))
+            connection.execute("COMMIT")
+        except psycopg.Error as error:
+            connection.execute("ROLLBACK")
+            users = sorted({str(row[1]) for row in fetch_all(connection, _SESSIONS, live)})
+            raise RestoreError(
+                f"database {live} could not be renamed: {str(error).splitlines()[0]}",
+                f"sessions of {', '.join(users) or 'nobody'} are connected; stop those programs, then restore again",
+            ) from None
+        finally:
+            stop.set()
+            terminator.join()
+        return Swapped(previous, time.monotonic() - started)
+
+
+def _terminate(connection: Connection, names: Iterable[str], stop: threading.Event) -> None:
+    import psycopg
+
+    while not stop.is_set():
+        for name in names:
+            # Somebody else's session that this role may not end: the rename then says so.
+            with contextlib.suppress(psycopg.Error):
+                connection.execute(_TERMINATE, (name,))
+        stop.wait(0.05)
+
+
+def drop_database(connection: Connection, name: str) -> None:
+    """Given the name of a database that is not the live one, drop it if it is there."""
+    from psycopg import sql
+
+    connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def admin_dsn(application: Dsn, url: str) -> Dsn:
+    """Given the application's database and an admin URL (empty: the local socket), return where to administer.
+
+    :raises DatabaseError: the URL is of another server
+    """
+    from .dsn import parse_url
+
+    if not url:
+        local = application.host if application.host.startswith("/") else ""
+        return Dsn(database="postgres", host=local, port=application.port)
+    admin = parse_url(url)
+    if admin.database == application.database:
+        raise DatabaseError("the admin URL names the application's own database", "name the database postgres in it")
+    return admin

@@ -1,0 +1,155 @@
+"""A database URL taken apart, and PostgreSQL's own client programs.
+
+Secrets travel to client programs in their environment (PGPASSWORD), never in an argument: arguments are public to
+every user of the machine.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import cast
+from urllib.parse import quote, urlencode
+
+from ..errors import DatabaseError, SettingsError
+
+CONNECT_TIMEOUT = 10
+"""Seconds until a server that does not answer counts as down."""
+
+_ENGINES = ("django.db.backends.postgresql", "django.contrib.gis.db.backends.postgis")
+_OPTION_VARIABLES = {
+    "sslmode": "PGSSLMODE",
+    "sslrootcert": "PGSSLROOTCERT",
+    "sslcert": "PGSSLCERT",
+    "sslkey": "PGSSLKEY",
+    "channel_binding": "PGCHANNELBINDING",
+    "gssencmode": "PGGSSENCMODE",
+    "service": "PGSERVICE",
+}
+_BINARIES = Path("/usr/lib/postgresql")
+
+
+@dataclass(frozen=True)
+class Dsn:
+    """Where a database is, and as whom to go there. An empty host is the local socket."""
+
+    database: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+    host: str = ""
+    port: str = ""
+    options: tuple[tuple[str, str], ...] = ()
+
+    def to(self, database: str) -> Dsn:
+        """Given the name of another database of the same server, return the way there."""
+        return replace(self, database=database)
+
+    def arguments(self) -> dict[str, str]:
+        """Return keyword arguments for psycopg."""
+        found = {
+            "dbname": self.database,
+            "user": self.user,
+            "password": self.password,
+            "host": self.host,
+            "port": self.port,
+            **dict(self.options),
+        }
+        return {name: value for name, value in found.items() if value}
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment for a client program: this connection, and nothing inherited but the path."""
+        names = {"PGDATABASE": self.database, "PGUSER": self.user, "PGPASSWORD": self.password, "PGHOST": self.host}
+        names |= {"PGPORT": self.port, "PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT)}
+        names |= {_OPTION_VARIABLES[name]: value for name, value in self.options if name in _OPTION_VARIABLES}
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        return {**kept, "LC_ALL": "C.UTF-8", **{name: value for name, value in names.items() if value}}
+
+    def url(self) -> str:
+        """Return the URL again, for the application's `DATABASE_URL`."""
+        login = quote(self.user, safe="")
+        if self.password:
+            login += ":" + quote(self.password, safe="")
+        # A socket folder as host must be percent-encoded, or its slashes would end the network part.
+        host = quote(self.host, safe="[]:") + (f":{self.port}" if self.port else "")
+        query = "?" + urlencode(self.options) if self.options else ""
+        return f"postgresql://{login + '@' if login else ''}{host}/{quote(self.database, safe='')}{query}"
+
+    def __str__(self) -> str:
+        """Return a text for messages: without the password."""
+        return f"database {self.database!r} on {self.host or 'the local socket'}" + (
+            f" as {self.user}" if self.user else ""
+        )
+
+
+def parse_url(url: str) -> Dsn:
+    """Given a `DATABASE_URL`, return its parts.
+
+    :raises SettingsError: it cannot be understood, or is not PostgreSQL's
+    """
+    import dj_database_url  # a few hundredths of a second that `--help` need not pay
+
+    try:
+        parts: Mapping[str, object] = dj_database_url.parse(url)
+    except Exception as error:  # noqa: BLE001 - the library raises several unrelated kinds
+        hint = "write it as postgresql://user:password@host:port/database"
+        raise SettingsError(f"the database URL cannot be understood: {type(error).__name__}", hint) from None
+    if parts.get("ENGINE") not in _ENGINES:
+        raise SettingsError("the database URL is not one of PostgreSQL", "this tool backs up PostgreSQL only")
+    if not parts.get("NAME"):
+        raise SettingsError("the database URL names no database", "write it as postgresql://user@host:port/database")
+    options = cast("dict[str, object]", parts.get("OPTIONS") or {})
+    return Dsn(
+        database=str(parts["NAME"]),
+        user=str(parts.get("USER") or ""),
+        password=str(parts.get("PASSWORD") or ""),
+        host=str(parts.get("HOST") or ""),
+        port=str(parts.get("PORT") or ""),
+        options=tuple(sorted((str(name), str(value)) for name, value in options.items())),
+    )
+
+
+def client_program(name: str) -> Path:
+    """Given the name of a client program, return the newest one installed.
+
+    Debian keeps one folder for each major version, and puts wrappers on PATH that cost a Perl start each.
+
+    :raises DatabaseError: there is none
+    """
+    versions = [
+        path for path in _BINARIES.glob(f"*/bin/{name}") if path.parts[-3].isdigit() and os.access(path, os.X_OK)
+    ]
+    if versions:
+        return max(versions, key=lambda path: int(path.parts[-3]))
+    on_path = shutil.which(name)
+    if not on_path:
+        raise DatabaseError(f"{name} is not installed", "install PostgreSQL's client programs: postgresql-client")
+    return Path(on_path)
+
+
+def program_major(program: Path) -> int:
+    """Given a client program, return its major version."""
+    found = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    match = re.search(r"(\d+)(?:\.\d+|\w+)", found.stdout)
+    if not match:
+        raise DatabaseError(f"{program} does not tell its version", "reinstall PostgreSQL's client programs")
+    return int(match[1])
+
+
+def dump_program(server_major: int) -> Path:
+    """Given the server's major version, return a `pg_dump` that can read it.
+
+    :raises DatabaseError: `pg_dump` is older than the server, which it would refuse half-way
+    """
+    program = client_program("pg_dump")
+    major = program_major(program)
+    if major < server_major:
+        raise DatabaseError(
+            f"pg_dump {major} is older than the server, PostgreSQL {server_major}",
+            f"install postgresql-client-{server_major}",
+        )
+    return program

@@ -1,0 +1,103 @@
+"""What a plain `pg_dump` does not hold, and a restore needs: read at dump time into the manifest, compared afterwards.
+
+Owner, privileges, settings, encoding and locale of the database; the roles that its objects name; its extensions;
+owners and privileges of the tables; how far the sequences are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from .session import fetch_all, fetch_one, server_major
+
+if TYPE_CHECKING:
+    from .session import Connection
+
+_DATABASE = """
+SELECT d.datname, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,
+       d.datconnlimit, pg_database_size(d.oid), to_jsonb(d)
+FROM pg_database d WHERE d.datname = current_database()
+"""
+_ACL = """
+SELECT coalesce(nullif(pg_get_userbyid(a.grantee), 'unknown (OID=0)'), 'PUBLIC'), a.privilege_type, a.is_grantable
+FROM pg_database d, aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
+WHERE d.datname = current_database()
+ORDER BY 1, 2, 3
+"""
+_SETTINGS = """
+SELECT coalesce(r.rolname, ''), setting
+FROM pg_db_role_setting s
+JOIN pg_database d ON d.oid = s.setdatabase
+LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS setting
+WHERE d.datname = current_database() AND (s.setrole = 0 OR r.rolname IS NOT NULL)
+ORDER BY 1, 2
+"""
+# Every role that an object of this database belongs to or grants something to. Initial privileges ('i') are the
+# server's own.
+_ROLES = """
+SELECT DISTINCT r.rolname
+FROM pg_shdepend s
+JOIN pg_roles r ON s.refclassid = 'pg_authid'::regclass AND r.oid = s.refobjid
+WHERE s.deptype IN ('o', 'a', 'r')
+  AND (s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
+       OR s.classid = 'pg_database'::regclass
+          AND s.objid = (SELECT oid FROM pg_database WHERE datname = current_database()))
+ORDER BY 1
+"""
+_EXTENSIONS = """
+SELECT e.extname, e.extversion, n.nspname,
+       coalesce((SELECT bool_or(v.trusted) FROM pg_available_extension_versions v
+                 WHERE v.name = e.extname AND v.version = e.extversion), false)
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+WHERE e.extname <> 'plpgsql'
+ORDER BY 1
+"""
+_SEQUENCES = """
+SELECT schemaname, sequencename, last_value FROM pg_sequences
+WHERE schemaname !~ '^pg_' ORDER BY schemaname COLLATE "C", sequencename COLLATE "C"
+"""
+_OWNERSHIP = """
+SELECT c.oid::bigint, pg_get_userbyid(c.relowner),
+       ARRAY(SELECT acl::text FROM unnest(coalesce(c.relacl, acldefault('r', c.relowner))) AS acl ORDER BY 1)
+FROM pg_class c WHERE c.oid = ANY (%s)
+"""
+_LOCALE_FIELDS = ("datlocprovider", "daticulocale", "datlocale", "daticurules")
+
+
+def database_facts(connection: Connection) -> dict[str, Any]:
+    """Return the database's own properties, as they stand in the manifest under `database`. Sizes are in bytes."""
+    name, owner, encoding, collate, ctype, limit, size, everything = fetch_one(connection, _DATABASE)
+    return {
+        "name": name,
+        "server_version": connection.info.server_version,
+        "server_major": server_major(connection),
+        "owner": owner,
+        "encoding": encoding,
+        "lc_collate": collate,
+        "lc_ctype": ctype,
+        # The names of these columns changed from release to release.
+        "locale": {field: everything[field] for field in _LOCALE_FIELDS if everything.get(field)},
+        "connection_limit": limit,
+        "size": size,
+        "privileges": [list(row) for row in fetch_all(connection, _ACL)],
+        "settings": [list(row) for row in fetch_all(connection, _SETTINGS)],
+        "roles": [row[0] for row in fetch_all(connection, _ROLES)],
+        "extensions": [
+            {"name": extension, "version": version, "schema": schema, "trusted": trusted}
+            for extension, version, schema, trusted in fetch_all(connection, _EXTENSIONS)
+        ],
+    }
+
+
+def sequence_facts(connection: Connection) -> list[dict[str, Any]]:
+    """Return how far each sequence is. They are not transactional: read them before the dump, so that a dumped
+    one is never behind."""
+    return [
+        {"schema": schema, "name": name, "last_value": value}
+        for schema, name, value in fetch_all(connection, _SEQUENCES)
+    ]
+
+
+def ownership(connection: Connection, oids: list[int]) -> dict[int, tuple[str, list[str]]]:
+    """Given OIDs of tables, return the owner and the privileges of each."""
+    return {oid: (owner, acl) for oid, owner, acl in fetch_all(connection, _OWNERSHIP, oids)}

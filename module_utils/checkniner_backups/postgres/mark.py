@@ -1,0 +1,62 @@
+"""The mark: a short text that stays the same as long as nothing visible to us has changed. About a millisecond.
+
+Why it is sound. What a session can see is decided by its MVCC snapshot alone. `pg_current_snapshot()` prints that
+snapshot: the oldest transaction still in progress, the next one to be handed out, and those in progress between. Every
+commit that changes a row has a transaction id, and moves one of the three. So, in the same database of the same
+server run, the same text means the same visible rows. The rest of the mark says what "the same server run" is:
+
+* the database's OID and the role: another database of the same name, other rows by other rights;
+* the cluster's identifier and timeline: a replaced cluster, a promoted standby, a point-in-time recovery;
+* the postmaster's start and the background writer's `stats_reset`: a crash recovery, after which transaction ids
+  that were never written to disk may be handed out again, resets the latter even where the postmaster lives on.
+
+On a standby the snapshot's text does not list transactions in progress, so there is no mark there.
+https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
+
+The look runs through `psql`: importing psycopg costs ten times as much as the whole look.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+from ..errors import DatabaseError
+from .dsn import Dsn, client_program
+
+if TYPE_CHECKING:
+    from .session import Connection
+
+_QUERY = """
+SELECT CASE WHEN pg_catalog.pg_is_in_recovery() THEN '' ELSE pg_catalog.concat_ws('/',
+    pg_catalog.pg_current_snapshot(),
+    (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()),
+    current_user,
+    (SELECT system_identifier FROM pg_catalog.pg_control_system()),
+    (SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()),
+    EXTRACT(epoch FROM pg_catalog.pg_postmaster_start_time()),
+    (SELECT EXTRACT(epoch FROM stats_reset) FROM pg_catalog.pg_stat_bgwriter))
+END
+"""
+
+
+def cheap_mark(dsn: Dsn) -> str:
+    """Given a database, return its mark as a new session sees it; empty on a standby.
+
+    :raises DatabaseError: the server cannot be reached or refuses
+    """
+    command = [str(client_program("psql")), "-X", "-A", "-t", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-c", _QUERY]
+    done = subprocess.run(
+        command, env=dsn.environment(), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
+    )
+    if done.returncode != 0:
+        lines = "; ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
+        hint = "is the server running, and is the database URL right?"
+        raise DatabaseError(f"cannot look at {dsn}: {lines[:500]}", hint)
+    return done.stdout.strip()
+
+
+def mark_of(connection: Connection) -> str:
+    """Given a transaction that has its snapshot, return that snapshot's mark; empty on a standby."""
+    row = connection.execute(_QUERY).fetchone()
+    return str(row[0]) if row else ""

@@ -1,0 +1,70 @@
+"""The database's own settings and privileges, which a plain dump does not hold: put back by the database's owner.
+
+By the owner, never by a superuser: they come out of an archive, and a setting such as `session_preload_libraries` in a
+superuser's hands would be a way to run code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DatabaseError, RestoreError
+from .dsn import Dsn
+from .session import connect, translated
+
+if TYPE_CHECKING:
+    from .session import Connection
+
+_PRIVILEGES = {"CREATE", "CONNECT", "TEMPORARY"}
+
+
+def apply_properties(dsn: Dsn, facts: Mapping[str, Any]) -> None:
+    """Given a new database, as its owner, and the manifest's `database` facts, put settings and privileges back.
+
+    :raises RestoreError: one needs more than the owner's rights; the message says what an administrator can run
+    """
+    from psycopg import sql
+
+    name = sql.Identifier(dsn.database)
+    with connect(dsn) as connection:
+        for role, setting in facts.get("settings", ()):
+            _apply_setting(connection, dsn.database, role, setting)
+        if facts.get("connection_limit", -1) != -1:
+            limit = sql.Literal(int(facts["connection_limit"]))
+            connection.execute(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, limit))
+        if "privileges" not in facts:
+            return
+        connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+        for grantee, privilege, grantable in facts["privileges"]:
+            if grantee == facts.get("owner") or privilege not in _PRIVILEGES:
+                continue
+            statement = sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
+                sql.SQL(privilege),
+                name,
+                sql.SQL("PUBLIC") if grantee == "PUBLIC" else sql.Identifier(grantee),
+                sql.SQL(" WITH GRANT OPTION" if grantable else ""),
+            )
+            connection.execute(statement)
+
+
+def _apply_setting(connection: Connection, database: str, role: str, setting: str) -> None:
+    from psycopg import sql
+
+    name, _, value = setting.partition("=")
+    whom = sql.SQL("DATABASE {}").format(sql.Identifier(database))
+    if role:
+        whom = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), sql.Identifier(database))
+    # FROM CURRENT: a list such as search_path's is stored as text, and only set_config takes that text as it is.
+    statement = sql.SQL("ALTER {} SET {} FROM CURRENT").format(whom, sql.Identifier(*name.split(".")))
+    try:
+        with translated(f"setting {name}"):
+            connection.execute("BEGIN")
+            connection.execute("SELECT set_config(%s, %s, true)", (name, value))
+            connection.execute(statement)
+            connection.execute("COMMIT")
+    except DatabaseError as error:
+        raise RestoreError(
+            f"the setting {setting!r} of the database cannot be put back: {error.message}",
+            f"restore with checkniner_backups_skip_settings=true, then run as a superuser: {statement.as_string(None)}",
+        ) from None

@@ -1,0 +1,90 @@
+"""Connections to PostgreSQL, and the translation of their errors into ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from ..errors import DatabaseError, LockTimeoutError
+from .dsn import CONNECT_TIMEOUT, Dsn
+
+if TYPE_CHECKING:
+    import psycopg
+
+    Connection = psycopg.Connection[tuple[Any, ...]]
+
+_HINTS = {
+    "28P01": "the password in the database URL is wrong",
+    "28000": "the server does not let this role in; look at pg_hba.conf and at the role in the database URL",
+    "3D000": "the database URL names a database that is not there",
+    "42501": "grant the role in the database URL SELECT on it; a read-only role needs it on every table and sequence",
+    "53100": "free some space on the database server",
+    "53300": "the server has no connection left; look at max_connections",
+    "57P03": "the server is starting or stopping; the next tick tries again",
+}
+
+
+@contextmanager
+def connect(dsn: Dsn) -> Iterator[Connection]:
+    """Given where to go, yield a connection in autocommit mode and close it.
+
+    :raises DatabaseError: the server does not let us in, or, later, an error of the statements run
+    """
+    import psycopg
+
+    with translated(dsn):
+        arguments: dict[str, Any] = dsn.arguments()
+        with psycopg.connect(
+            **arguments, autocommit=True, connect_timeout=CONNECT_TIMEOUT, application_name="checkniner-backups"
+        ) as connection:
+            yield connection
+
+
+@contextmanager
+def translated(what: object) -> Iterator[None]:
+    """Turn psycopg's errors into ours, with the name of what was worked on.
+
+    :raises LockTimeoutError: a lock was not to be had within `lock_timeout`, or a deadlock was found
+    :raises DatabaseError: anything else
+    """
+    import psycopg
+
+    try:
+        yield
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
+        raise LockTimeoutError(f"{what}: a table is locked: {_line(error)}", "a migration is running") from None
+    except psycopg.Error as error:
+        hint = _HINTS.get(error.sqlstate or "", "")
+        if not error.sqlstate and isinstance(error, psycopg.OperationalError):
+            hint = "is the server running, and is the address in the database URL right?"
+            if "authentication failed" in str(error):
+                hint = _HINTS["28P01"]
+        raise DatabaseError(f"{what}: {_line(error)}", hint) from None
+
+
+def fetch_all(connection: Connection, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
+    """Given a query, return all its rows."""
+    return connection.execute(query, parameters or None).fetchall()
+
+
+def fetch_one(connection: Connection, query: LiteralString, *parameters: object) -> tuple[Any, ...]:
+    """Given a query that yields one row, return it.
+
+    :raises DatabaseError: it yielded none
+    """
+    row = connection.execute(query, parameters or None).fetchone()
+    if row is None:
+        raise DatabaseError("a query that must yield a row yielded none")
+    return row
+
+
+def server_major(connection: Connection) -> int:
+    """Return the server's major version."""
+    return connection.info.server_version // 10000
+
+
+def _line(error: Exception) -> str:
+    """Return the error's first lines as one: psycopg adds LINE and caret lines that help nobody in a log."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return "; ".join(line for line in lines if line and not line.startswith(("LINE ", "^")))[:500]

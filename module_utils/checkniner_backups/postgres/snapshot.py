@@ -1,0 +1,191 @@
+"""One instant: lock every table, then export one snapshot, then let others read from it.
+
+The order matters. A snapshot alone does not protect from `TRUNCATE` or a rewriting `ALTER TABLE`: their new, empty or
+rewritten files are what an old snapshot then finds, and `pg_dump` exits 0 with no rows. So the locks (ACCESS SHARE,
+which stops nobody but such statements) come before the snapshot, and the list of tables is read again after it.
+https://www.postgresql.org/docs/current/mvcc-caveats.html
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..errors import LockTimeoutError
+from .dsn import Dsn
+from .mark import mark_of
+from .session import connect, fetch_all, fetch_one
+
+if TYPE_CHECKING:
+    from .session import Connection
+
+# Formats that decide how COPY prints a value. Fixed, so that a digest means the same on every server.
+_SETTINGS = (
+    ("client_encoding", "UTF8"),
+    ("TimeZone", "UTC"),
+    ("DateStyle", "ISO, YMD"),
+    ("IntervalStyle", "postgres"),
+    ("extra_float_digits", "1"),
+    ("bytea_output", "hex"),
+    ("lc_monetary", "C"),
+    ("xmloption", "content"),
+    ("search_path", "pg_catalog"),
+    # A row that a policy hides must be an error, not a hole in the backup.
+    ("row_security", "off"),
+    ("statement_timeout", "0"),
+    ("idle_in_transaction_session_timeout", "0"),
+)
+
+_TABLES = """
+SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text,
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
+  AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
+  AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+                  WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
+"""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that `pg_dump` reads; `quoted` is its name ready for a statement."""
+
+    oid: int
+    schema: str
+    name: str
+    kind: str
+    quoted: str
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether rows are stored in it: a partitioned table's rows are in its partitions."""
+        return self.kind == "r"
+
+
+@dataclass
+class Snapshot:
+    """A transaction that holds the locks and the exported snapshot."""
+
+    connection: Connection
+    dsn: Dsn
+    name: str
+    mark: str
+    tables: tuple[Table, ...]
+    search_path: tuple[str, ...]
+    lock_timeout: float
+
+    def find(self, name: str) -> Table | None:
+        """Given a table's name as Django has it, return the table that it means, or None.
+
+        Django writes `"name"`, found by the search path, and some people's `db_table` is `schema"."name`.
+        """
+        schema, separator, bare = name.strip('"').partition('"."')
+        wanted = [(schema, bare)] if separator else [(each, name) for each in self.search_path]
+        by_name = {(table.schema, table.name): table for table in self.tables}
+        return next((by_name[each] for each in wanted if each in by_name), None)
+
+    def waiting(self) -> bool:
+        """Return whether another session waits for one of our locks: a migration, and behind it the application."""
+        query = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND %s = ANY (pg_blocking_pids(pid)))"
+        return bool(fetch_one(self.connection, query, self.connection.info.backend_pid)[0])
+
+
+@contextmanager
+def exported_snapshot(dsn: Dsn, lock_timeout: float) -> Iterator[Snapshot]:
+    """Given a database, yield one snapshot with every table locked; all is let go at the end.
+
+    :param lock_timeout: seconds to wait for a lock
+    :raises LockTimeoutError: a lock was not to be had, or tables came or went between; try again
+    :raises DatabaseError: a table that may not be read, or the server
+    """
+    with connect(dsn) as connection:
+        search_path = tuple(fetch_one(connection, "SELECT pg_catalog.current_schemas(false)")[0])
+        _prepare(connection, lock_timeout)
+        before = list_tables(connection)
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        _lock(connection, before)
+        snapshot = fetch_one(connection, "SELECT pg_catalog.pg_export_snapshot()")[0]
+        tables = list_tables(connection)
+        if tables != before:
+            raise LockTimeoutError(f"{dsn}: tables came or went while they were being locked", "a migration is running")
+        yield Snapshot(connection, dsn, snapshot, mark_of(connection), tables, search_path, lock_timeout)
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
+def reader_of(snapshot: Snapshot) -> Iterator[Connection]:
+    """Given a snapshot, yield another connection that sees exactly the same, with its own locks on every table.
+
+    Its own, and all at the start: behind a migration that waits for the first session's locks, a reader that asked
+    for one later would wait as well, and PostgreSQL would see no deadlock, for the first session only idles.
+
+    :raises LockTimeoutError: a lock was not to be had
+    """
+    from psycopg import sql
+
+    with connect(snapshot.dsn) as connection:
+        _prepare(connection, snapshot.lock_timeout)
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot.name)))
+        _lock(connection, snapshot.tables)
+        yield connection
+        connection.execute("ROLLBACK")
+
+
+@contextmanager
+def plain_reader(dsn: Dsn) -> Iterator[tuple[Connection, tuple[Table, ...]]]:
+    """Given a database that nobody else changes, yield a connection with the settings of a digest, and its tables."""
+    with connect(dsn) as connection:
+        _prepare(connection, 0)
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        yield connection, list_tables(connection)
+        connection.execute("ROLLBACK")
+
+
+def _prepare(connection: Connection, lock_timeout: float) -> None:
+    for name, value in (*_SETTINGS, ("lock_timeout", str(int(lock_timeout * 1000)))):
+        connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+
+
+def _lock(connection: Connection, tables: Sequence[Table]) -> None:
+    # LOCK TABLE takes no snapshot: one that is exported after it is taken after the last lock is ours. ONLY, because
+    # children are in the list themselves.
+    if tables:
+        names = ", ".join("ONLY " + table.quoted for table in tables)
+        connection.execute(f"LOCK TABLE {names} IN ACCESS SHARE MODE".encode())
+
+
+def list_tables(connection: Connection) -> tuple[Table, ...]:
+    """Return the tables that `pg_dump` would read, by schema and name."""
+    return tuple(Table(*row) for row in fetch_all(connection, _TABLES))
+
+
+class Patience:
+    """How long somebody may be made to wait for our locks."""
+
+    def __init__(self, snapshot: Snapshot, limit: float) -> None:
+        """:param limit: seconds"""
+        self._snapshot = snapshot
+        self._limit = limit
+        self._since: float | None = None
+
+    def check(self) -> None:
+        """Look whether somebody waits for us; call it every now and then while others read.
+
+        :raises LockTimeoutError: somebody has waited for longer than the limit
+        """
+        if not self._snapshot.waiting():
+            self._since = None
+            return
+        now = time.monotonic()
+        self._since = self._since or now
+        if now - self._since >= self._limit:
+            raise LockTimeoutError(
+                f"a session has waited {self._limit:.0f} s for tables that are being backed up; they are let go",
+                "a migration is running; the backup is tried again",
+            )

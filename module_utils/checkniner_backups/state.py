@@ -1,0 +1,189 @@
+"""What this server remembers between ticks, and the lock that keeps ticks apart.
+
+The memory moves only after the store has confirmed an upload; losing it costs one archive too many, never one too few.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import BusyError, DiskError, SettingsError
+
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What the business data looked like at one snapshot.
+
+    :param tables: digest (hex) of the rows of each business table, by quoted name
+    :param catalogue: digest (hex) of those tables' columns and types
+    :param migrations: digest (hex) of `django_migrations`
+    """
+
+    tables: dict[str, str] = field(default_factory=dict)
+    catalogue: str = ""
+    migrations: str = ""
+
+
+@dataclass(frozen=True)
+class Saved:
+    """The last archive that the store confirmed. Times are seconds since the epoch, UTC.
+
+    :param shape: `Settings.shape()` at that time
+    :param mark: the newest mark at which the data was known to equal the archive's; empty where there is none
+    :param business_tables: Django's tables of the business apps at that dump
+    :param ignored: columns left out of the comparison, by quoted table name
+    :param fingerprint: of the business data; None where a business table has no rows of its own (a view)
+    :param fixtures: digest (hex) of each business app's fixture
+    :param full_look_at: when the last full comparison was made
+    :param seen_in_store_at: when the archive was last seen there
+    :param django: version of Django that wrote the fixtures
+    """
+
+    key: str
+    size: int
+    sha256: str
+    at: float
+    shape: str
+    mark: str
+    business_tables: tuple[str, ...]
+    ignored: dict[str, list[str]]
+    fingerprint: Fingerprint | None
+    fixtures: dict[str, str]
+    full_look_at: float
+    seen_in_store_at: float
+    django: str
+
+    def to_json(self) -> str:
+        """Return this as JSON."""
+        return json.dumps({"version": _VERSION, **asdict(self)}, indent=1)
+
+
+def parse_saved(text: str) -> Saved | None:
+    """Given JSON, return what it says was saved, or None where it is not of this version."""
+    try:
+        data: dict[str, Any] = json.loads(text)
+        if data.pop("version") != _VERSION:
+            return None
+        data["fingerprint"] = Fingerprint(**data["fingerprint"]) if data["fingerprint"] else None
+        data["business_tables"] = tuple(data["business_tables"])
+        return Saved(**data)
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+class State:
+    """The state folder: 0700, the owner's."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file = folder / "state.json"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the one lock of this application's backups. The kernel lets it go however the process ends.
+
+        :raises BusyError: another run holds it
+        :raises SettingsError: the folder is not there or not ours
+        """
+        try:
+            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SettingsError(
+                f"cannot open the state folder {self.folder}: {error.strerror}",
+                "run as the application's owner; setup-backups.yml makes the folder",
+            ) from None
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise BusyError(
+                    "another run is still at work", "it is left alone; if this repeats, look at its log"
+                ) from None
+            yield
+        finally:
+            os.close(descriptor)
+
+    def load(self) -> Saved | None:
+        """Return what was last saved, or None where that is not known."""
+        try:
+            return parse_saved(self._file.read_text())
+        except OSError:
+            # Unknown is safe: the next tick saves.
+            return None
+
+    def store(self, saved: Saved) -> None:
+        """Remember, so that a power cut leaves either the old memory or the new one."""
+        write_durably(self._file, saved.to_json().encode())
+
+    def forget(self) -> None:
+        """Forget what was last saved: the next tick saves."""
+        self._file.unlink(missing_ok=True)
+
+    @contextmanager
+    def work_folder(self) -> Iterator[Path]:
+        """Yield an empty 0700 folder that is removed on any exit; what a killed run left is removed first.
+
+        To be called with the lock held: nobody else's work is there then.
+        """
+        base = self.folder / "work"
+        shutil.rmtree(base, ignore_errors=True)
+        try:
+            base.mkdir(mode=0o700)
+        except OSError as error:
+            raise DiskError(
+                f"cannot make {base}: {error.strerror}", "look at the disk and at the folder's owner"
+            ) from None
+        try:
+            yield base
+        finally:
+            shutil.rmtree(base, ignore_errors=True)
+
+
+@contextmanager
+def scratch_folder(base: Path) -> Iterator[Path]:
+    """Given a folder of ours, yield a new 0700 folder in it that is removed on any exit but a kill."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=base))
+    except OSError as error:
+        raise DiskError.at(base, error) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600 by way of a temporary one beside it.
+
+    :raises DiskError: the disk is full or cannot be written
+    """
+    temporary = ""
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 - Path.replace with a str source reads no better
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise DiskError(
+            f"cannot write {path}: {error.strerror}", "look at the disk and at the folder's owner"
+        ) from None

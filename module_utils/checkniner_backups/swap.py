@@ -1,0 +1,146 @@
+"""The databases around a restore: the live one, the new one beside it, and those that were replaced before.
+
+Names tell which is which, so that nothing needs to be remembered: `<live>_restoring_<stamp>`, `<live>_before_<stamp>`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING, Any
+
+from .errors import RestoreError
+from .postgres import admin
+from .postgres.dsn import Dsn
+from .postgres.session import connect
+
+if TYPE_CHECKING:
+    from .postgres.session import Connection
+
+log = logging.getLogger(__name__)
+
+NEW, PREVIOUS = "restoring", "before"
+
+
+@dataclass(frozen=True)
+class Change:
+    """What was done (in check mode: would be). `before` and `after` are names of the databases that matter.
+
+    :param database: name of the new database
+    :param previous: what the replaced database is called now
+    :param outage: seconds during which nobody could connect
+    """
+
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    database: str = ""
+    previous: str = ""
+    outage: float = 0.0
+
+
+class Databases:
+    """The databases of one application, seen by an administrator."""
+
+    def __init__(self, dsn: Dsn, live: str, *, dry_run: bool = False) -> None:
+        self._dsn = dsn
+        self._live = live
+        self._dry_run = dry_run
+
+    def create(self, owner: str, facts: Mapping[str, Any], allowed: Iterable[str], name: str = "") -> Change:
+        """Given who will load it and the manifest's facts, create an empty database; drop what a killed restore left.
+
+        :param allowed: extensions that only a superuser may create, and that may be created
+        :param name: a name to take; empty for `<live>_restoring_<stamp>`
+        :raises RestoreError: this server lacks something for the dump; the message lists all of it
+        """
+        with connect(self._dsn) as connection:
+            problems = admin.missing_for(connection, facts)
+            if problems:
+                raise RestoreError(
+                    f"this server cannot hold the dump: {'; '.join(problems)}", "mend this first; nothing was changed"
+                )
+            if name and admin.exists(connection, name):
+                raise RestoreError(f"the database {name} is there already", "drop it, or choose another name")
+            before = self._names(connection)
+            leftovers = admin.previous_databases(connection, self._live, NEW)
+            new = name or admin.stamped_name(self._live, NEW)
+            kept = [each for each in before if each not in leftovers]
+            change = Change(before, tuple(sorted([*kept, new])), database=new)
+            if self._dry_run:
+                return change
+            for leftover in leftovers:
+                log.warning("dropping %s, which an earlier restore left", leftover)
+                admin.drop_database(connection, leftover)
+            admin.create_database(connection, new, owner, facts)
+            try:
+                admin.create_extensions(self._dsn, new, facts, allowed)
+            except BaseException:
+                admin.drop_database(connection, new)
+                raise
+            return change
+
+    def swap(self, new: str, facts: Mapping[str, Any]) -> Change:
+        """Given the new database's name and the manifest's facts, make it the live one; keep the old one.
+
+        The new live database belongs to whom the old one belonged to, or else to whom the manifest names.
+
+        :raises RestoreError: the old database cannot be left; nothing was changed
+        """
+        with connect(self._dsn) as connection:
+            before = self._names(connection)
+            previous = admin.stamped_name(self._live, PREVIOUS)
+            there = admin.exists(connection, self._live)
+            after = tuple(sorted({*before, self._live, *([previous] if there else [])} - {new}))
+            if self._dry_run:
+                return Change(before, after, self._live, previous if there else "")
+            admin.hand_over(connection, new, admin.owner_of(connection, self._live) or facts.get("owner", ""))
+        done = admin.swap(self._dsn, self._live, new, previous)
+        return Change(before, after, self._live, previous if there else "", done.outage)
+
+    def undo(self) -> Change:
+        """Make the newest kept database the live one again; what is live now is kept in its place.
+
+        :raises RestoreError: there is none
+        """
+        with connect(self._dsn) as connection:
+            before = self._names(connection)
+            kept = admin.previous_databases(connection, self._live, PREVIOUS)
+        if not kept:
+            raise RestoreError(
+                f"there is no earlier database of {self._live} to go back to", "restore an archive instead"
+            )
+        previous = admin.stamped_name(self._live, PREVIOUS)
+        after = tuple(sorted({*before, previous} - {kept[0]}))
+        if self._dry_run:
+            return Change(before, after, self._live, previous)
+        done = admin.swap(self._dsn, self._live, kept[0], previous)
+        return Change(before, after, self._live, previous, done.outage)
+
+    def drop(self, name: str, older_than: float | None) -> Change:
+        """Given the name of a new database, drop it; and, given a number of days, the kept ones that are older.
+
+        :raises RestoreError: the name is the live database's, or none that a restore made
+        """
+        with connect(self._dsn) as connection:
+            before = self._names(connection)
+            ours = [*admin.previous_databases(connection, self._live, NEW)]
+            kept = admin.previous_databases(connection, self._live, PREVIOUS)
+            if name and name not in (*ours, *kept) and admin.exists(connection, name):
+                raise RestoreError(f"{name} is not a database that a restore made", "drop it by hand if you mean it")
+            gone = [name] if name in before else []
+            if older_than is not None:
+                limit = datetime.now(timezone.utc) - timedelta(days=older_than)
+                gone += [each for each in kept if each[-15:] < limit.strftime("%Y%m%dt%H%M%S")]
+            if not self._dry_run:
+                for each in gone:
+                    admin.drop_database(connection, each)
+            return Change(before, tuple(each for each in before if each not in gone))
+
+    def _names(self, connection: Connection) -> tuple[str, ...]:
+        names = [*admin.previous_databases(connection, self._live, NEW)]
+        names += admin.previous_databases(connection, self._live, PREVIOUS)
+        if admin.exists(connection, self._live):
+            names.append(self._live)
+        return tuple(sorted(names))

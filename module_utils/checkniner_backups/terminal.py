@@ -1,0 +1,75 @@
+"""How the command line speaks: sizes, ages and tables for people, JSON for programs, a progress line on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, is_dataclass
+from typing import Any, TextIO
+
+_SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def human_size(size: float) -> str:
+    """Given bytes, return a text of about four characters and the unit."""
+    unit = 0
+    while size >= 1024 and unit < len(_SIZES) - 1:
+        size, unit = size / 1024, unit + 1
+    return f"{size:.0f} {_SIZES[unit]}" if unit == 0 else f"{size:.1f} {_SIZES[unit]}"
+
+
+def human_age(seconds: float | None) -> str:
+    """Given seconds or None, return a text in the largest unit that fits."""
+    if seconds is None:
+        return "never"
+    for limit, length, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / length:.0f} {name} ago"
+    return f"{seconds / 86400:.0f} days ago"
+
+
+def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
+    """Given rows of texts and their heads, return them as columns."""
+    everything = [head, *rows]
+    widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in everything]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def as_json(value: object) -> str:
+    """Given a dataclass or what JSON can express, return JSON."""
+
+    def plain(item: object) -> Any:
+        return asdict(item) if is_dataclass(item) and not isinstance(item, type) else str(item)
+
+    return json.dumps(value, default=plain, indent=1, sort_keys=True)
+
+
+class Progress:
+    """A line that shows how far long work is, several times a second, on a terminal only."""
+
+    def __init__(self, label: str, total: int = 0, stream: TextIO = sys.stderr) -> None:
+        """:param total: bytes; 0 where it is not known"""
+        self._label = label
+        self._total = total
+        self._stream = stream
+        self._done = 0
+        self._shown = 0.0
+
+    def __call__(self, length: int) -> None:
+        """Given how many more bytes are done, show it."""
+        self._done += length
+        now = time.monotonic()
+        if self._stream.isatty() and now - self._shown > 0.2:
+            self._shown = now
+            share = f" of {human_size(self._total)} ({100 * self._done // self._total} %)" if self._total else ""
+            self._stream.write(f"\r{self._label}: {human_size(self._done)}{share} \x1b[K")
+            self._stream.flush()
+
+    def end(self) -> None:
+        """Remove the line."""
+        if self._shown:
+            self._stream.write("\r\x1b[K")
+            self._stream.flush()
