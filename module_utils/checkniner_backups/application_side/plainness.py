@@ -44,7 +44,8 @@ def check_descriptor(field: Any) -> None:
     :raises NotPlainError: the application replaced it, with a property perhaps
     """
     attribute = inspect.getattr_static(field.model, field.attname, None)
-    if type(attribute) is not field.descriptor_class:
+    # A plain value, like AbstractBaseUser.is_active, is hidden by what the instance holds.
+    if type(attribute) is not field.descriptor_class and hasattr(type(attribute), "__get__"):
         raise NotPlainError(f"{field.name} has an attribute of its own kind")
     for name in ("value_from_object", "value_to_string", "to_python"):
         if name in vars(field):
