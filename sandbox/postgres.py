@@ -121,7 +121,7 @@ class Cluster:
         password_file.touch(mode=0o600)
         password_file.write_text(self.password)
         self.account.own(password_file)
-        argv = [
+        argv: list[str | Path] = [
             self.binaries / "initdb", "--pgdata", self.data, "--username", SUPERUSER, "--pwfile", password_file,
             "--auth-local=peer", "--auth-host=scram-sha-256", "--encoding=UTF8", f"--locale={self._locale}",
             "--no-sync",
@@ -191,7 +191,7 @@ class Cluster:
     def create_role(self, name: str, password: str, options: str = "") -> None:
         """Given a name and a password, create a role that can log in and nothing else (or what SQL `options` say)."""
         statement = sql.SQL("CREATE ROLE {} LOGIN PASSWORD {} ").format(sql.Identifier(name), sql.Literal(password))
-        self.execute(statement + sql.SQL(options))  # type: ignore[arg-type]
+        self.execute(statement + sql.SQL(options))
 
     def create_database(self, name: str, owner: str, template: str = "template1") -> None:
         """Given a name and a role, create a database that the role owns."""

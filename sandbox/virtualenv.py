@@ -64,7 +64,7 @@ def _template(interpreter: Path, requirements: Path) -> Path:
         if not (template / "complete").exists():
             shutil.rmtree(template, ignore_errors=True)
             _run(interpreter, "-m", "venv", template)
-            pip = [template / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input"]
+            pip = (template / "bin" / "python", "-m", "pip", "--disable-pip-version-check", "--no-input")
             _run(*pip, "install", "--quiet", "--requirement", requirements)
             (template / "complete").touch()
     return template
