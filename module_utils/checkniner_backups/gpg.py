@@ -120,8 +120,9 @@ def session_key(head: bytes | Path, home: Path | None = None, *, passphrase: str
     arguments, secret = loopback(passphrase)
     command = [*command_line(home), *arguments, "--show-session-key", "--status-fd", "1", "--output", os.devnull]
     environ = dict(os.environ)
-    if "GPG_TTY" not in environ and os.isatty(0):
-        environ["GPG_TTY"] = os.ttyname(0)
+    terminal = next((descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)), None)
+    if "GPG_TTY" not in environ and terminal is not None:
+        environ["GPG_TTY"] = os.ttyname(terminal)  # where a pinentry without a window asks
     try:
         done = subprocess.run(
             [*command, "--decrypt"],

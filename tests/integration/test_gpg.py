@@ -382,6 +382,21 @@ def test_a_target_that_fails_is_what_is_raised(server: Keyring, key: Key) -> Non
     with pytest.raises(OSError, match="No space left"):
         writer.write(DATA * 100)
     writer.abort()
+    writer = EncryptingWriter(FullTarget(), [key.fingerprint], server.home)
+    writer.write(b"little, so that only the end shows it")
+    with pytest.raises(OSError, match="No space left"):
+        writer.close()
+
+
+def test_leaving_early_does_not_wait(ciphertext: bytes, opened: str) -> None:
+    class Endless(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(size) or bytes(size or 0)
+
+    started = time.monotonic()
+    with DecryptingReader(Endless(ciphertext), session_key=opened) as reader:
+        assert reader.read(100) == DATA[:100]
+    assert time.monotonic() - started < 4
 
 
 def test_a_gpg_that_dies_is_no_success(server: Keyring, key: Key) -> None:

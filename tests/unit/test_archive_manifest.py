@@ -52,7 +52,7 @@ def test_a_newer_format_asks_for_an_update() -> None:
         changed(format=0), changed(format=True), changed(format="1"), changed(format=None),
         changed(created="yesterday"), changed(created=5), changed(created="2026-11-22T19:35:00"),
         changed(application=None), changed(members={}), changed(members=[1]), changed(tables=[1]), changed(database=[]),
-        changed(fixtures=None), changed(sequences="x"),
+        changed(fixtures=None), changed(tables=[{"rows": float("nan")}]), changed(sequences="x"),
     ],
 )  # fmt: skip
 def test_nonsense_is_refused(data: bytes) -> None:

@@ -127,6 +127,21 @@ def test_something_behind_the_end(tail: bytes) -> None:
         read_all(archive(SMALL, manifest_for(SMALL)) + tail)
 
 
+def test_something_in_the_padding() -> None:
+    plain = bytearray(gzip.decompress(archive({"a.sql": b"x"})))
+    for position in (513, 1023):
+        plain[position] ^= 1
+        with pytest.raises(ArchiveError, match="padding is not empty"):
+            read_all(gzip.compress(bytes(plain)))
+        plain[position] ^= 1
+
+
+def test_a_lone_empty_block() -> None:
+    block = entry("b.sql")[0].tobuf()
+    with pytest.raises(ArchiveError, match="lone empty block"):
+        read_all(gzip.compress(entry("a.sql")[0].tobuf() + bytes(512) + block + bytes(1024)))
+
+
 @pytest.mark.parametrize("name", ["../x.sql", "/etc/cron.d/x", "a/b.sql", "./x.sql", "..", "x\n.sql", "x\x1b]0;", "-x"])
 def test_names_that_lead_elsewhere(name: str) -> None:
     with pytest.raises(ArchiveError, match="not allowed"):
