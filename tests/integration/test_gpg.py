@@ -75,9 +75,9 @@ def drain(reader: DecryptingReader) -> None:
         pass
 
 
-def packets(data: bytes) -> list[int]:
+def packets(data: bytes, operator: Operator) -> list[int]:
     """The offsets at which the packets of a message begin, and the end; gpg writes the last one in parts."""
-    told = subprocess.run(["gpg", "--batch", "--list-packets"], input=data, capture_output=True, check=False).stdout
+    told = operator.gpg("--list-only", "--list-packets", data=data)
     return [int(match) for match in re.findall(rb"# off=(\d+) ", told)] + [len(data)]
 
 
@@ -181,7 +181,17 @@ def test_keys_that_cannot_encrypt(operator: Operator, tmp_path: Path, make: obje
 def test_a_disabled_key(operator: Operator, key: Key, tmp_path: Path) -> None:
     server = Keyring(tmp_path / "gnupg")
     server.import_public_key(operator.export_public(key), key.fingerprint)
-    command = ["gpg", "--homedir", str(server.home), "--batch", "--command-fd", "0", "--edit-key", key.fingerprint]
+    command = [
+        "gpg",
+        "--homedir",
+        str(server.home),
+        "--no-autostart",
+        "--batch",
+        "--command-fd",
+        "0",
+        "--edit-key",
+        key.fingerprint,
+    ]
     subprocess.run(command, input=b"disable\nsave\n", capture_output=True, check=True)
     with pytest.raises(EncryptionError, match="is disabled"):
         server.usable_for_encryption(key.fingerprint)
@@ -199,7 +209,7 @@ def test_without_gpg(server: Keyring, key: Key, monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setenv("PATH", str(tmp_path))
     for action in (
         lambda: server.usable_for_encryption(key.fingerprint),
-        lambda: session_key(b"x"),
+        lambda: session_key(b"x", server.home),
         lambda: EncryptingWriter(io.BytesIO(), [key.fingerprint], server.home),
         lambda: DecryptingReader(io.BytesIO(), session_key="9:" + "0" * 64),
     ):
@@ -264,8 +274,8 @@ def test_what_is_no_encrypted_archive(data: bytes, operator: Operator, opened: s
         decrypt(data, opened)
 
 
-def test_plaintext_in_a_message_of_gpg_is_refused(opened: str) -> None:
-    stored = subprocess.run(["gpg", "--batch", "--store"], input=DATA, capture_output=True, check=True).stdout
+def test_plaintext_in_a_message_of_gpg_is_refused(operator: Operator, opened: str) -> None:
+    stored = operator.gpg("--store", data=DATA)
     with pytest.raises(ArchiveError, match="not an archive encrypted"):
         decrypt(stored, opened)
 
@@ -304,8 +314,8 @@ def test_a_wrong_session_key(ciphertext: bytes) -> None:
         decrypt(ciphertext, "9:" + "5" * 64)
 
 
-def test_cut_short(ciphertext: bytes, opened: str) -> None:
-    size, ends = len(ciphertext), packets(ciphertext)
+def test_cut_short(ciphertext: bytes, opened: str, operator: Operator) -> None:
+    size, ends = len(ciphertext), packets(ciphertext, operator)
     for length in {
         1,
         *(end + more for end in ends for more in (-1, 1)),
@@ -323,7 +333,7 @@ def test_cut_short(ciphertext: bytes, opened: str) -> None:
 def test_flipped(server: Keyring, key: Key, operator: Operator) -> None:
     good = encrypt(os.urandom(5000), server, key)
     opened = session_key(good, operator.home, passphrase=PASSPHRASE)
-    header = packets(good)[1]  # the session key's packet, which an open session key does not need
+    header = packets(good, operator)[1]  # the session key's packet, which an open session key does not need
     for position in [
         *range(header, header + 12),
         *range(header + 12, len(good), 331),
