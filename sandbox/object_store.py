@@ -70,7 +70,8 @@ class ObjectStore:
 
     :param folder: holds its data and `weed.log`; made if missing (0700). It is not removed.
     :param address: the address to listen on, and that clients will use
-    :param policies: identities besides `operator` (may do everything) and `server` (put and list): name to IAM policy
+    :param policies: identities besides `operator` (may do everything) and `server` (put and list): name to IAM policy,
+        which needs one statement at least
     :param certificate: a PEM certificate and its key, for TLS
     """
 
@@ -131,7 +132,7 @@ class ObjectStore:
         """
         for _ in range(3):
             self._launch()
-            if self._answers(seconds=30):
+            if self._answers(seconds=20):
                 return
             self.stop()
             self._ports = []
@@ -139,7 +140,7 @@ class ObjectStore:
         raise ObjectStoreError(f"the S3 server did not start, its log ends with:\n{tail}")
 
     def stop(self) -> None:
-        """Stop the server and wait for its end. What was stored stays in the folder; `start` finds it again."""
+        """Stop the server and wait for its end. What was stored is found again some time after `start`."""
         process, self._process = self._process, None
         if process:
             process.terminate()
@@ -221,15 +222,25 @@ class ObjectStore:
         return path
 
     def _answers(self, seconds: float) -> bool:
-        """Wait until the whole chain behind the S3 port works: the port opens before the parts behind it do."""
+        """Wait until the whole chain behind the S3 port works: the port opens before the parts behind it do.
+
+        A policy that it does not like makes it drop others too, at random, and start all the same. So `server` is asked
+        as well: it must hear that there is no such bucket, not that it may not look.
+        """
         from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
 
-        client = self.client(retries={"total_max_attempts": 1}, connect_timeout=1, read_timeout=5)
+        options: dict[str, Any] = {"retries": {"total_max_attempts": 1}, "connect_timeout": 1, "read_timeout": 5}
+        operator, server = self.client(**options), self.client("server", **options)
         end = time.monotonic() + seconds
         while time.monotonic() < end and self.running:
-            with contextlib.suppress(BotoCoreError, ClientError, OSError):
-                client.list_buckets()
-                return True
+            try:
+                operator.list_buckets()
+                server.list_objects_v2(Bucket="no-such-bucket")
+            except ClientError as error:
+                if error.response["Error"]["Code"] == "NoSuchBucket":
+                    return True
+            except (BotoCoreError, OSError):
+                pass
             time.sleep(0.03)
         return False
 

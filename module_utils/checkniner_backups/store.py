@@ -20,7 +20,6 @@ from typing import Any
 from .errors import BackupsError, StoreError
 from .settings import StoreSettings
 from .store_client import Page, StoredObject, described, make_client
-from .store_download import receive
 from .store_faults import EXISTS, check_settings, code_of, place, translated
 from .store_upload import Outgoing, Progress, abort_stale, is_in, transfer
 
@@ -180,6 +179,8 @@ class Store:
         :raises StoreError: what arrived has not the size or the SHA-256 that the store promised
         :raises DiskError: the local disk is full or cannot be written
         """
+        from .store_download import receive
+
         stored = self.head(key)
         part = path.with_name(path.name + ".part")
         with translated(self.settings, "download", key):

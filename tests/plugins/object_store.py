@@ -18,8 +18,9 @@ POLICY_BUCKET = "policy.example"
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    """A SeaweedFS on the loopback interface. Besides `operator` and `server` it knows `policy`, who has our policy."""
-    policies = {"policy": policy(POLICY_BUCKET, "db/"), "nobody": {"Version": "2012-10-17", "Statement": []}}
+    """A SeaweedFS on the loopback interface. Besides `operator` and `server` it knows `policy`, who has our policy,
+    and `nobody`, who has it for another bucket."""
+    policies = {"policy": policy(POLICY_BUCKET, "db/"), "nobody": policy("another-bucket", "db/")}
     with ObjectStore(tmp_path_factory.mktemp("s3"), policies=policies) as server:
         server.create_bucket(POLICY_BUCKET)
         yield server
