@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -43,8 +44,7 @@ def content(server: ObjectStore) -> bytes:
     """Read the object; nothing while the volumes of the last run are still being found."""
     try:
         return bytes(server.client().get_object(Bucket="kept", Key="db/x")["Body"].read())
-    except ClientError as error:
-        assert error.response["Error"]["Code"] == "InternalError"
+    except ClientError:
         return b""
 
 
@@ -84,14 +84,16 @@ def test_it_dies_with_its_parent(tmp_path: Path, number: signal.Signals) -> None
         assert (folder / "endpoint.json").stat().st_mode & 0o077 == 0
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
         assert len(children) == 1
+        child = Path(f"/proc/{children[0]}/cmdline")
+        ports = re.findall(r"port(?:\.grpc)?=([0-9]+)", child.read_text())
     finally:
         parent.send_signal(number)
         parent.wait(20)
-    until(
-        lambda: (
-            not Path(f"/proc/{children[0]}/cmdline").exists() or not Path(f"/proc/{children[0]}/cmdline").read_bytes()
-        )
-    )
+    until(lambda: not child.exists() or not child.read_bytes())
+    sockets = [each for port in ports for each in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")]
+    assert number == signal.SIGKILL or not sockets
+    for each in sockets:  # nobody was left to remove them
+        each.unlink()
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
