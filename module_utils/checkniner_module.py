@@ -29,7 +29,7 @@ STORE: dict[str, Any] = {
         "options": {
             "bucket": {"type": "str", "required": True},
             "prefix": {"type": "str", "default": "db/"},
-            "access_key": {"type": "str", "default": ""},
+            "access_key": {"type": "str", "default": "", "no_log": False},
             "secret_key": {"type": "str", "default": "", "no_log": True},
             "endpoint_url": {"type": "str", "default": ""},
             "region": {"type": "str", "default": ""},
@@ -55,10 +55,7 @@ SOURCE: dict[str, Any] = {
 
 def store_of(module: AnsibleModule) -> StoreSettings:
     """Given a module with the `STORE` argument, return where archives are."""
-    given = {name: value for name, value in module.params["s3"].items() if value}
-    if given.get("access_key"):
-        module.no_log_values.add(given["access_key"])
-    return StoreSettings(**given)
+    return StoreSettings(**{name: value for name, value in module.params["s3"].items() if value})
 
 
 def source_of(module: AnsibleModule) -> Source:

@@ -151,9 +151,9 @@ class _Sql:
                     counter.feed(chunk)
             except BaseException:
                 self._process.kill()
+                writer.abort()
                 raise
-            finally:
-                self.member = writer.close()
+            self.member = writer.close()
             listener.join()
         self._check(b"".join(noise).decode(errors="replace"))
         self.rows = counter.rows

@@ -7,6 +7,7 @@ try when a lock was not to be had.
 from __future__ import annotations
 
 import collections
+import fcntl
 import json
 import os
 import pkgutil
@@ -49,6 +50,8 @@ _MODULES = (
 _PACKAGE = "checkniner_application_side"
 _PATIENCE = 120.0
 """Seconds that Django may take to start."""
+_PIPE_SIZE = 1 << 20
+"""Bytes."""
 _LAST_WORDS = 50
 """Lines of the application's stderr that are kept for an error message."""
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|DSN", re.IGNORECASE)
@@ -129,6 +132,9 @@ class FixturesProcess:
             hint = "the virtualenv and the application's path are settings"
             raise ApplicationError(f"cannot start {python} in {application_path}: {error.strerror}", hint) from None
         started = cls(process, environment, program)
+        for pipe in (process.stdin, process.stdout):
+            with suppress(OSError):  # Linux allows it up to a limit; smaller pipes only cost time
+                fcntl.fcntl(pipe or -1, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
         late = threading.Timer(_PATIENCE, started.kill)
         late.start()
         try:

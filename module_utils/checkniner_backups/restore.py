@@ -7,6 +7,7 @@ as its owner, and only then swap. Each stage is a function, so that a playbook c
 from __future__ import annotations
 
 import logging
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -58,23 +59,25 @@ def opened(source: Source) -> Iterator[ArchiveReader]:
     :raises ArchiveError: it cannot be read, or is damaged
     :raises EncryptionError: the key does not fit
     """
-    from .archive_reader import read
+    from .archive_reader import Limits, read
     from .gpg_stream import DecryptingReader
 
     try:
         file = source.path.open("rb")
     except OSError as error:
         raise ArchiveError(f"cannot open {source.path}: {error.strerror}", "name an archive that is there") from None
+    # What cannot fit on this machine's disk is no dump of its database: so much for bombs.
+    limits = Limits(total=shutil.disk_usage(source.path.parent).total)
     with file:
         plain = is_plain(file.read(2))
         file.seek(0)
         if plain:
-            yield read(file)
+            yield read(file, limits)
             return
         with DecryptingReader(
             file, session_key=source.session_key or None, home=source.gnupg_home, passphrase=source.passphrase
         ) as stream:
-            yield read(stream)
+            yield read(stream, limits)
 
 
 def is_plain(head: bytes) -> bool:

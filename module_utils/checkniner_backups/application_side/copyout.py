@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import io
 from typing import Any, Callable  # noqa: UP035  Python 3.8
 
 from .channel import FRAME_SIZE
@@ -18,63 +18,72 @@ class ObjectWriter:
     def __init__(self, constants: tuple[bytes, ...], sink: Any, separator: bytes) -> None:
         self.sink = sink
         self.objects = 0
-        self.last = constants[-1]
-        self.next = b",\n" + constants[0]
-        self.before = separator + b"\n" + constants[0]
-        self.between = [*constants[1:-1], self.last + self.next]
+        self.columns = len(constants) - 1
+        self.separator = separator + b"\n"
+        self.form = b"%b".join(constant.replace(b"%", b"%%") for constant in constants) + b",\n"
 
     def block(self, block: bytes) -> None:
         """Given whole rows, write them as objects.
 
         Values are JSON, so they hold no control characters: of COPY's escapes, only doubled backslashes can occur.
         """
-        values = block[:-1].replace(b"\\\\", b"\\").replace(b"\n", _DELIMITER).split(_DELIMITER)
-        rows = len(values) // len(self.between)
-        if rows * len(self.between) != len(values):
+        values = block[:-1].replace(b"\\\\", b"\\").replace(b"\n", _DELIMITER).replace(_NEWLINE, b"\n").split(_DELIMITER)
+        rows = len(values) // self.columns
+        if rows * self.columns != len(values):
             raise ValueError("PostgreSQL sent a row of another width")
-        pieces = self.between * rows * 2
-        pieces[0::2] = values
-        pieces[1::2] = self.between * rows
-        pieces[-1] = self.last
-        self.sink.write(self.before + b"".join(pieces).replace(_NEWLINE, b"\n"))
-        self.before = self.next
+        self.sink.write(self.separator)
+        self.sink.write((self.form * rows)[:-2] % tuple(values))
+        self.separator = b",\n"
         self.objects += rows
 
 
-class _Blocks:
-    """The file that psycopg 2 writes rows to."""
+class _Blocks(io.RawIOBase):
+    """What a buffer of rows is emptied into: hands on whole rows only."""
 
     def __init__(self, handle: Callable[[bytes], None]) -> None:
+        super().__init__()
         self.handle = handle
-        self.rows: list[bytes] = []
-        self.size = 0
+        self.rest = b""
 
-    def write(self, row: bytes) -> None:
-        self.rows.append(row)
-        self.size += len(row)
-        if self.size >= FRAME_SIZE:
-            self.flush()
+    def writable(self) -> bool:
+        return True
 
-    def flush(self) -> None:
-        if self.rows:
-            self.handle(b"".join(self.rows))
-        self.rows, self.size = [], 0
+    def write(self, data: Any) -> int:
+        rows, newline, rest = bytes(data).rpartition(b"\n")
+        if newline:
+            self.handle(self.rest + rows + newline)
+            self.rest = b""
+        self.rest += rest
+        return len(data)
 
 
 def copy_out(connection: Any, statement: str, handle: Callable[[bytes], None]) -> None:
     """Given Django's connection and a COPY statement, call `handle` with blocks of whole rows."""
-    with connection.cursor() as wrapper:
+    rows = io.BufferedWriter(_Blocks(handle), FRAME_SIZE)
+    with connection.cursor() as wrapper, connection.wrap_database_errors:
         cursor = wrapper.cursor
         if hasattr(cursor, "copy_expert"):  # psycopg 2
-            blocks = _Blocks(handle)
-            cursor.copy_expert(statement, blocks)
-            blocks.flush()
-            return
-        with cursor.copy(statement) as rows:  # psycopg 3
-            source, number = iter(rows), 16
-            while True:
-                block = b"".join(islice(source, number))
-                if not block:
-                    return
-                handle(block)
-                number = max(1, number * FRAME_SIZE // len(block))
+            cursor.copy_expert(statement, rows)
+        else:
+            _copy_by_psycopg3(cursor, statement, rows)
+    rows.flush()
+
+
+def _copy_by_psycopg3(cursor: Any, statement: str, rows: io.BufferedWriter) -> None:
+    """Read rows from psycopg's `pq` layer: its `Copy` object costs as much again for each row."""
+    from psycopg import errors, pq
+
+    connection = cursor.connection.pgconn
+    result = connection.exec_(statement.encode())
+    if result.status != pq.ExecStatus.COPY_OUT:
+        raise errors.error_from_result(result)
+    receive, write = connection.get_copy_data, rows.write
+    size, row = receive(0)
+    while size > 0:
+        write(row)
+        size, row = receive(0)
+    result = connection.get_result()
+    while result is not None:
+        if result.status != pq.ExecStatus.COMMAND_OK:
+            raise errors.error_from_result(result)
+        result = connection.get_result()

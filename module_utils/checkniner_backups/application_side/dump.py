@@ -102,6 +102,10 @@ class _Sink:
         self.size = 0
 
     def write(self, data: bytes) -> None:
+        if len(data) >= FRAME_SIZE:
+            self.flush()
+            self.channel.send_data(data)  # not copied once more
+            return
         self.pieces.append(data)
         self.size += len(data)
         if self.size >= FRAME_SIZE:
