@@ -1,11 +1,12 @@
-"""A watchdog for the scenarios: an HTTP server that answers every GET and writes its path down, one line each.
+"""A watchdog for the scenarios: an HTTP server that answers every GET and writes its time and path down, a line each.
 
-`watchdog.py FOLDER ADDRESS` puts its URL into FOLDER/url and the paths into FOLDER/pings.
+`watchdog.py FOLDER ADDRESS` puts its URL into FOLDER/url and the lines (`1795403000 /host/tick`) into FOLDER/pings.
 """
 
 from __future__ import annotations
 
 import sys
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def main() -> None:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             with pings.open("a") as file:
-                file.write(f"{self.path}\n")
+                file.write(f"{time.time():.0f} {self.path}\n")
             self.send_response(200)
             self.end_headers()
 
