@@ -66,6 +66,9 @@ options:
     description: A presigned URL, instead of O(key).
     type: str
     default: ""
+  ca_bundle:
+    description: With O(url), a file of CA certificates on this machine.
+    type: path
   path:
     description: Where to put it. The folder must exist.
     type: path
@@ -117,7 +120,7 @@ def fetch(module: AnsibleModule) -> dict[str, Any]:
     changed = not (sha256 and path.is_file() and digest_of(path) == sha256)
     if changed and not module.check_mode:
         if module.params["url"]:
-            fetch_url(module.params["url"], path)
+            fetch_url(module.params["url"], path, ca_bundle=module.params["ca_bundle"] or "")
         else:
             Store(store_of(module)).download(module.params["key"], path)
         if sha256 and digest_of(path) != sha256:
@@ -141,6 +144,7 @@ def main() -> None:
         **STORE,
         "key": {"type": "str", "default": "", "no_log": False},
         "url": {"type": "str", "default": "", "no_log": True},
+        "ca_bundle": {"type": "path"},
         "path": {"type": "path", "required": True},
         "sha256": {"type": "str", "default": ""},
     }

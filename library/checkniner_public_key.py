@@ -83,8 +83,7 @@ def import_key(module: AnsibleModule) -> dict[str, Any]:
         trial = gpg.Keyring(Path(scratch))
         trial.import_public_key(text, fingerprint)
         status = trial.usable_for_encryption(fingerprint)
-    missing = module.check_mode and not home.exists()
-    changed = missing or gpg.Keyring(home).import_public_key(text, fingerprint, dry_run=module.check_mode)
+    changed = gpg.Keyring(home).import_public_key(text, fingerprint, dry_run=module.check_mode)
     return {
         "changed": changed,
         "fingerprint": status.fingerprint,

@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LAST_MANIFEST = "last-manifest.json"
-"""In the state folder: the manifest of the last saved archive, with the row counts and digests of every table."""
 _MANIFEST = "manifest.json"
 _MEMORY = "memory.json"
 
@@ -69,27 +67,6 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
             f"it is saved as {saved.key}; this is a fault of ours: please report it",
         )
     return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256)
-
-
-def save_replaced(settings: Settings, database: str) -> Outcome:
-    """Given the name of a database that a restore has just replaced, save it if it differs from the last archive.
-
-    The last archive is the one that was made before the swap; what differs was written in between, and must not end up
-    nowhere.
-
-    :raises BackupsError: it could not be compared, or not be saved; it stays where it is
-    """
-    from .manifest import parse_manifest
-    from .proof import prove_rows
-
-    dsn, _ = application_dsn(settings)
-    replaced = dsn.to(database)
-    proof = prove_rows(replaced, parse_manifest(_read(settings.state_path / LAST_MANIFEST)))
-    if proof.proven:
-        return Outcome(Verdict(False, changes.Look.FULL, "nothing was written between the safety backup and the swap"))
-    log.warning("%s was written to between the safety backup and the swap: %s", database, proof.words)
-    outcome = tick(replace(settings, database_url=replaced.url()), force=True)
-    return replace(outcome, verdict=Verdict(True, changes.Look.FULL, "it was written to before the swap"))
 
 
 @contextmanager
@@ -151,7 +128,7 @@ def look(job: Job, folder: Path) -> Dumped:
             database=dataset.database,
             tables=dataset.tables,
             sequences=dataset.sequences,
-            fixtures=dataset.fixtures.for_manifest(),
+            fixtures=dataset.fixtures.for_manifest() if dataset.fixtures else {},
         )
         write_durably(folder / _MANIFEST, manifest.to_json())
         write_durably(folder / _MEMORY, dumped.memory.to_json().encode())
@@ -197,7 +174,6 @@ def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Save
     newer = state.load()
     # Between the steps of a playbook, a tick may have saved something newer: that is what to compare with.
     if newer is None or newer.at <= saved.at or newer.shape != saved.shape:
-        write_durably(settings.state_path / LAST_MANIFEST, _read(folder / _MANIFEST))
         state.store(saved)
     return saved
 

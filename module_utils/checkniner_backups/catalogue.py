@@ -124,7 +124,9 @@ def choose(store: Listing, archive: str = "latest", at: str = "") -> Archive:
         return pick(store, parse_moment(at))
     if archive in ("", "latest"):
         return pick(store)
-    found = parse(archive, store.prefix)
+    folder = archive.rpartition("/")[0]
+    # A key may also be that of a safety backup, which lies deeper and is never "the newest".
+    found = parse(archive, f"{folder}/" if folder else "") if archive.startswith(store.prefix) else None
     if found is None:
         raise SettingsError(
             f"{archive!r} is not an archive's key", f"it looks like {store.prefix}2026-11-22T19:35:00.tar.gz.gpg"

@@ -32,7 +32,7 @@ from .sql_rows import RowCounter
 
 if TYPE_CHECKING:
     from .fixtures import FixturesProcess
-    from .fixtures_report import FixturesReport
+    from .fixtures_report import FixturesReport, Registry
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Dataset:
     database: dict[str, Any]
     tables: list[dict[str, Any]]
     sequences: list[dict[str, Any]]
-    fixtures: FixturesReport
+    fixtures: FixturesReport | None
     digests: dict[int, TableDigest]
 
 
@@ -64,12 +64,14 @@ def sql_member_name(database: str) -> str:
 
 def dump(
     snapshot: Snapshot,
-    process: FixturesProcess,
+    process: FixturesProcess | None,
     folder: Path,
     migration_wait: float,
     known: Mapping[int, TableDigest],
 ) -> Dataset:
     """Given a snapshot and the application's process, write all members into the folder and return what they are.
+
+    :param process: None for SQL alone, where the application may be unable to read its own tables
 
     :param migration_wait: seconds that somebody may be made to wait for our locks
     :param known: digests of whole tables, by OID, already taken in this snapshot
@@ -82,20 +84,24 @@ def dump(
     stops: list[Callable[[], None]] = []
     sql = _Sql(program, snapshot, folder / sql_member_name(database["name"]))
     rows = _Rows(snapshot, known)
-    stops += [sql.stop, rows.stop, process.kill]
-    fixtures = _Fixtures(process, snapshot, folder)
+    stops += [sql.stop, rows.stop]
+    fixtures = None
+    if process:
+        fixtures = _Fixtures(process, snapshot, folder)
+        stops.append(process.kill)
     with ThreadPoolExecutor(3, "reader") as pool:
-        futures: list[Future[Any]] = [pool.submit(part.read) for part in (sql, fixtures, rows)]
+        futures: list[Future[Any]] = [pool.submit(part.read) for part in (sql, fixtures, rows) if part]
         try:
             _watch(futures, Patience(snapshot, migration_wait))
         except BaseException:
             for stop in stops:
                 stop()
             raise
-    members = (sql.member, *fixtures.members)
+    members = (sql.member, *(fixtures.members if fixtures else ()))
     tables = _tables(snapshot, rows.digests)
-    _agree(snapshot, rows.digests, sql.rows, fixtures.report, process)
-    return Dataset(members, database, tables, sequences, fixtures.report, rows.digests)
+    report = fixtures.report if fixtures else None
+    _agree(snapshot, rows.digests, sql.rows, process.registry if process else None, report)
+    return Dataset(members, database, tables, sequences, report, rows.digests)
 
 
 def _watch(futures: list[Future[Any]], patience: Patience) -> None:
@@ -258,8 +264,8 @@ def _agree(
     snapshot: Snapshot,
     digests: Mapping[int, TableDigest],
     sql_rows: Mapping[str, int],
-    report: FixturesReport,
-    process: FixturesProcess,
+    registry: Registry | None,
+    report: FixturesReport | None,
 ) -> None:
     """Compare the three readers' counts.
 
@@ -270,8 +276,8 @@ def _agree(
     for name, rows in counted.items():
         if sql_rows.get(name) != rows:
             raise DatabaseError(f"table {name} has {rows} rows, but {sql_rows.get(name)} in the SQL", hint)
-    for model in report.models:
-        table = snapshot.find(process.registry.table_of(model.label))
+    for model in report.models if report else ():
+        table = snapshot.find(registry.table_of(model.label)) if registry else None
         if table and table.has_rows and counted[table.quoted] != model.objects:
             raise DatabaseError(
                 f"table {table.quoted} has {counted[table.quoted]} rows, but {model.objects} in the fixture", hint

@@ -45,6 +45,10 @@ class DatabaseError(BackupsError):
     exit_status = 5
 
 
+class NoDatabaseError(DatabaseError):
+    """The server is there, the database is not."""
+
+
 class LockTimeoutError(DatabaseError):
     """A table could not be locked in time: somebody is changing the schema. The caller may try again."""
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from ..errors import DatabaseError, LockTimeoutError
+from ..errors import DatabaseError, LockTimeoutError, NoDatabaseError
 from .dsn import CONNECT_TIMEOUT, Dsn
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     Connection = psycopg.Connection[tuple[Any, ...]]
 
+_GONE = re.compile(r'FATAL: +database ".*" does not exist')
 _HINTS = {
     "28P01": "the password in the database URL is wrong",
     "28000": "the server does not let this role in; look at pg_hba.conf and at the role in the database URL",
@@ -60,7 +62,10 @@ def translated(what: object) -> Iterator[None]:
             hint = "is the server running, and is the address in the database URL right?"
             if "authentication failed" in str(error):
                 hint = _HINTS["28P01"]
-        raise DatabaseError(f"{what}: {_line(error)}", hint) from None
+        # psycopg gives a failed connection no SQLSTATE; the server's words are all there is.
+        gone = isinstance(error, psycopg.OperationalError) and _GONE.search(str(error))
+        kind = NoDatabaseError if gone else DatabaseError
+        raise kind(f"{what}: {_line(error)}", _HINTS["3D000"] if gone else hint) from None
 
 
 def fetch_all(connection: Connection, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:

@@ -1,29 +1,25 @@
 #!/usr/bin/python
-"""Ansible module: one backup from look to upload, as a tick does it."""
+"""Ansible module: the safety backup around a swap of databases."""
 
 from __future__ import annotations
 
 from typing import Any
 
 DOCUMENTATION = """
-module: checkniner_backup
-short_description: Save an archive in one step, as a tick does
+module: checkniner_safety_backup
+short_description: Save what a restore is about to replace, or what was written in between
 version_added: "1.0.0"
 description:
-  - Does in one step what M(checkniner_dump), M(checkniner_package) and M(checkniner_upload) do in three.
-  - With O(database), saves another database of the same server, such as the one that a restore has replaced.
+  - Without O(replaced), saves the application's database as it is, as SQL, below the prefix C(before-restore/).
+  - With O(replaced), compares the database that a swap has just replaced with that backup, and saves it if it differs.
   - Runs as the application's owner.
 options:
   environment_file:
     description: The file of settings that the role has written.
     type: path
     required: true
-  force:
-    description: Save even if nothing changed.
-    type: bool
-    default: false
-  database:
-    description: Name of another database to save instead of the application's, if it differs from the last archive.
+  replaced:
+    description: Name of the database that was replaced.
     type: str
     default: ""
 requirements:
@@ -44,9 +40,8 @@ attributes:
 
 EXAMPLES = """
 - name: A backup of the data as they are, before a restore replaces them
-  checkniner_backup:
+  checkniner_safety_backup:
     environment_file: /etc/checkniner-backups/checkniner.env
-    force: true
 """
 
 RETURN = """
@@ -61,7 +56,7 @@ reason:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import backup
+from ansible.module_utils.checkniner_backups import safety
 from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
 
 
@@ -70,21 +65,14 @@ def save(module: AnsibleModule) -> dict[str, Any]:
     settings = settings_of(module)
     if module.check_mode:
         return {"changed": True, "key": "", "reason": "check mode"}
-    if module.params["database"]:
-        outcome = backup.save_replaced(settings, module.params["database"])
-    else:
-        outcome = backup.tick(settings, force=module.params["force"])
-    return {"changed": bool(outcome.key), "key": outcome.key, "reason": outcome.verdict.reason}
+    replaced = module.params["replaced"]
+    saved = safety.save_between(settings, replaced) if replaced else safety.save_before(settings)
+    return {"changed": bool(saved.key), "key": saved.key, "reason": saved.reason}
 
 
 def main() -> None:
     """Run the module."""
-    arguments = {
-        **ENVIRONMENT,
-        "force": {"type": "bool", "default": False},
-        "database": {"type": "str", "default": ""},
-    }
-    run(save, arguments)
+    run(save, {**ENVIRONMENT, "replaced": {"type": "str", "default": ""}})
 
 
 if __name__ == "__main__":
