@@ -6,24 +6,24 @@ parent die before that, the kernel stops it. `python -m sandbox.serve_s3 FOLDER`
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .ports import free_ports
+
 _PORTS = (
     "s3.port", "s3.port.grpc", "master.port", "master.port.grpc", "filer.port", "filer.port.grpc", "volume.port",
-    "volume.port.grpc", "admin.port", "admin.port.grpc",
+    "volume.port.grpc", "admin.port", "admin.port.grpc", "metricsPort",
 )  # fmt: skip
 
 SERVER_POLICY: dict[str, Any] = {
@@ -95,6 +95,11 @@ class ObjectStore:
     def port(self) -> int:
         """The S3 port. It stays the same after `stop` and `start`."""
         return self._ports[0]
+
+    @property
+    def metrics_url(self) -> str:
+        """Where it counts the requests that it got, for Prometheus. Reading that is no request."""
+        return f"http://{self.address}:{self._ports[-1]}/metrics"
 
     @property
     def endpoint_url(self) -> str:
@@ -182,7 +187,7 @@ class ObjectStore:
         self.folder.chmod(0o700)
         data = self.folder / "data"
         data.mkdir(exist_ok=True, mode=0o700)
-        self._ports = self._ports or _free_ports(self.address, len(_PORTS))
+        self._ports = self._ports or free_ports(self.address, len(_PORTS))
         options = dict(zip(_PORTS, map(str, self._ports), strict=True))
         options |= {
             "dir": str(data), "ip": self.address, "ip.bind": self.address, "master.telemetry": "false",
@@ -271,28 +276,3 @@ def _environment(folder: Path) -> dict[str, str]:
              "WEED_JWT_FILER_SIGNING_READ_KEY")  # fmt: skip
     base = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "TMPDIR": tempfile.gettempdir(), "GOMEMLIMIT": "384MiB"}
     return base | {name: secrets.token_hex(32) for name in names}
-
-
-def _free_ports(address: str, count: int) -> list[int]:
-    """Given an address, return that many different ports that nobody listens on.
-
-    All are held open until the last one is known, so that none is returned twice. Ports from 55536 on are left out:
-    the server derives further port numbers by adding 10,000.
-    """
-    with contextlib.ExitStack() as held:
-        found: list[int] = []
-        for port in _candidates():
-            listener = held.enter_context(socket.socket())
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError):
-                listener.bind((address, port))
-                found.append(port)
-            if len(found) == count:
-                return found
-    raise ObjectStoreError(f"no {count} free ports on {address}")
-
-
-def _candidates() -> Iterator[int]:
-    """Random ports below the range that the kernel gives to outgoing connections."""
-    for _ in range(1000):
-        yield 20000 + secrets.randbelow(12000)
