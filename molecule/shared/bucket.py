@@ -1,6 +1,8 @@
-"""What is in a bucket, as the operator sees it: `bucket.py FOLDER BUCKET` prints a JSON list of key, size and time.
+"""A bucket as the operator sees it: `bucket.py FOLDER BUCKET [list|versions|keep-versions]`.
 
-FOLDER is the scenario's, which knows the store's address and keys. None of the engine's code has a part in it.
+`list` prints a JSON list of key, size and time; `versions` the same of all versions; `keep-versions` switches the
+bucket's versioning on. FOLDER is the scenario's, which knows the store's address and keys. None of the engine's code
+has a part in it.
 """
 
 from __future__ import annotations
@@ -8,16 +10,17 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import boto3
 from botocore.config import Config
 
 
-def main() -> None:
-    """List the bucket's objects in the order of their keys."""
-    store = json.loads((Path(sys.argv[1]) / "s3" / "endpoint.json").read_text())
+def connect(folder: Path) -> Any:
+    """Given the scenario's folder, return an S3 client of the operator."""
+    store = json.loads((folder / "s3" / "endpoint.json").read_text())
     keys = store["identities"]["operator"]
-    client = boto3.client(
+    return boto3.client(
         "s3",
         endpoint_url=store["endpoint_url"],
         region_name="us-east-1",
@@ -25,10 +28,29 @@ def main() -> None:
         aws_secret_access_key=keys["secret_key"],
         config=Config(s3={"addressing_style": "path"}),
     )
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=sys.argv[2])
-    objects = [item for page in pages for item in page.get("Contents", [])]
-    entries = [{"key": item["Key"], "size": item["Size"], "time": str(item["LastModified"])} for item in objects]
-    json.dump(sorted(entries, key=lambda entry: str(entry["key"])), sys.stdout)
+
+
+def entries(client: Any, bucket: str, method: str, member: str) -> list[dict[str, Any]]:
+    """Given a listing method and the member that holds its results, return what it lists, in the order of the keys."""
+    pages = client.get_paginator(method).paginate(Bucket=bucket)
+    found = [item for page in pages for item in page.get(member, [])]
+    told = [{"key": item["Key"], "size": item["Size"], "time": str(item["LastModified"])} for item in found]
+    return sorted(told, key=lambda entry: (entry["key"], entry["time"]))
+
+
+def main() -> None:
+    """Do what the command line says."""
+    folder, bucket, *rest = sys.argv[1:]
+    client = connect(Path(folder))
+    match rest:
+        case [] | ["list"]:
+            json.dump(entries(client, bucket, "list_objects_v2", "Contents"), sys.stdout)
+        case ["versions"]:
+            json.dump(entries(client, bucket, "list_object_versions", "Versions"), sys.stdout)
+        case ["keep-versions"]:
+            client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        case _:
+            raise SystemExit(__doc__)
 
 
 if __name__ == "__main__":
