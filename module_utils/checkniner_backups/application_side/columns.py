@@ -36,8 +36,8 @@ _TIME = Scalar(
     "{0} = '24:00'",
 )
 _DATETIME = (
-    "CASE WHEN {{0}} = date_trunc('second', {{0}}) THEN to_char({{0}}, '\\\"YYYY-MM-DD\"T\"HH24:MI:SS\"{zone}\"\\\"')"
-    " ELSE to_char({{0}}, '\\\"YYYY-MM-DD\"T\"HH24:MI:SS.MS\"{zone}\"\\\"') END"
+    'CASE WHEN {{0}} = date_trunc(\'second\', {{0}}) THEN to_char({{0}}, \'\\"YYYY-MM-DD"T"HH24:MI:SS"{zone}"\\"\')'
+    ' ELSE to_char({{0}}, \'\\"YYYY-MM-DD"T"HH24:MI:SS.MS"{zone}"\\"\') END'
 )
 # Both print the shortest digits; PostgreSQL changes to exponents earlier, and has no ".0".
 _FLOAT = Scalar(

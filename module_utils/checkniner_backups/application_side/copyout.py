@@ -27,7 +27,9 @@ class ObjectWriter:
 
         Values are JSON, so they hold no control characters: of COPY's escapes, only doubled backslashes can occur.
         """
-        values = block[:-1].replace(b"\\\\", b"\\").replace(b"\n", _DELIMITER).replace(_NEWLINE, b"\n").split(_DELIMITER)
+        values = (
+            block[:-1].replace(b"\\\\", b"\\").replace(b"\n", _DELIMITER).replace(_NEWLINE, b"\n").split(_DELIMITER)
+        )
         rows = len(values) // self.columns
         if rows * self.columns != len(values):
             raise ValueError("PostgreSQL sent a row of another width")

@@ -9,12 +9,15 @@ from __future__ import annotations
 from typing import Any, Iterator  # noqa: UP035  Python 3.8
 
 from .channel import Channel, ProtocolError
+from .dump import dump, locked_out
 from .jsonstream import FixtureError, objects
 from .lookups import NaturalKeys, OldIds
 from .registry import ALIAS, NATURAL_PRIMARY, auto_many_to_many
 
 _BATCH = 500
 """Objects in one INSERT."""
+_LOCK_WAIT = 15
+"""Seconds that a load into a database in use waits for those who write."""
 
 
 def load(channel: Channel, command: dict[str, Any], models_of: dict[str, list[Any]]) -> None:
@@ -24,15 +27,14 @@ def load(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
     """
     from django.db import connections, transaction
 
-    apps = command["apps"]
-    unknown = sorted(set(apps) - set(models_of))
-    if unknown:
-        raise FixtureError("this application has no app {} with models".format(", ".join(unknown)))
+    announced, empty = command["apps"], command.get("empty")
     connection = connections[ALIAS]
-    models = [model for label in apps for model in models_of[label]]
+    loaded: list[str] = []
     with transaction.atomic(using=ALIAS), connection.constraint_checks_disabled():
-        if command.get("empty"):
-            _empty(connection, models)
+        if command.get("lock"):
+            _lock(channel, connection, [model for label in announced for model in models_of[label]])
+        if empty and announced:
+            _empty(connection, [model for label in announced for model in models_of[label]])
         run = _Load(connection)
         while True:
             message = channel.receive()
@@ -40,9 +42,65 @@ def load(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
                 raise ProtocolError("the load was cut off")
             if message["do"] == "load-end":
                 break
-            run.member(message["app"], channel.receive_data())
+            app = message["app"]
+            if app not in (announced or models_of):
+                raise FixtureError(f"{app}.json: this application has no such app, or it was not announced")
+            if empty and not announced:
+                _empty(connection, models_of[app])
+            run.member(app, channel.receive_data())
+            loaded.append(app)
         run.finish()
-    channel.send("loaded", models=run.counts)
+        if command.get("hold"):
+            channel.send("loaded", apps=loaded, models=run.counts)
+            _hold(channel, models_of)
+    channel.send("committed" if command.get("hold") else "loaded", apps=loaded, models=run.counts)
+
+
+def _lock(channel: Channel, connection: Any, models: list[Any]) -> None:
+    """Given models, let nobody else write their tables until the end; readers go on. Say when that is so."""
+    from django.db.utils import OperationalError
+
+    if connection.vendor == "postgresql":
+        tables = [connection.ops.quote_name(table) for table in _tables(connection, models)]
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}s'")
+                if tables:
+                    cursor.execute("LOCK TABLE {} IN EXCLUSIVE MODE".format(", ".join(tables)))
+                cursor.execute("SET LOCAL lock_timeout = 0")
+        except OperationalError as error:
+            if locked_out(error):
+                channel.send("load-locked-out")
+            raise
+    channel.send("locked")
+
+
+def _hold(channel: Channel, models_of: dict[str, list[Any]]) -> None:
+    """Keep the transaction open for dumps of what is in it, until we are told to commit.
+
+    :raises ProtocolError: anything else is asked for, or nobody is there any more: it is all undone
+    """
+    while True:
+        command = channel.receive()
+        if command is None:
+            raise ProtocolError("the load was cut off before it was committed")
+        if command["do"] == "commit":
+            return
+        if command["do"] != "dump":
+            raise ProtocolError("a load waits to be committed")
+        dump(channel, dict(command, inside=True), models_of)
+
+
+def _tables(connection: Any, models: list[Any]) -> list[str]:
+    """Given models, return the tables that hold their rows and many-to-many rows, in the order to empty them.
+
+    Not those of content types and permissions.
+    """
+    tables = [field.remote_field.through._meta.db_table for model in models for field in auto_many_to_many(model)]
+    tables += [model._meta.db_table for model in reversed(models) if model._meta.label not in NATURAL_PRIMARY]
+    with connection.cursor() as cursor:
+        real = {info.name for info in connection.introspection.get_table_list(cursor) if info.type in ("t", "p")}
+    return list(dict.fromkeys(table for table in tables if table in real or '"' in table))
 
 
 def _empty(connection: Any, models: list[Any]) -> None:
@@ -50,11 +108,8 @@ def _empty(connection: Any, models: list[Any]) -> None:
 
     :raises FixtureError: the database itself would delete or change rows of other tables
     """
-    tables = [field.remote_field.through._meta.db_table for model in models for field in auto_many_to_many(model)]
-    tables += [model._meta.db_table for model in reversed(models) if model._meta.label not in NATURAL_PRIMARY]
+    tables = _tables(connection, models)
     with connection.cursor() as cursor:
-        real = {info.name for info in connection.introspection.get_table_list(cursor) if info.type in ("t", "p")}
-        tables = [table for table in tables if table in real or '"' in table]
         if connection.vendor == "postgresql":
             quoted = [connection.ops.quote_name(table) for table in tables]
             cursor.execute(

@@ -80,19 +80,30 @@ class OldIds:
         self.waiting: Any = None
 
     def translate(self, model: Any, found: dict[str, Any]) -> dict[str, Any]:
-        """Given an object of a fixture, return it in terms of this database."""
+        """Given an object of a fixture, return it in terms of this database.
+
+        :raises FixtureError: it refers to an old id whose object has not come yet
+        """
         fields = dict(found["fields"])
         for name, value in fields.items():
             remote = model._meta.get_field(name).remote_field
-            known = self.new_id.get(remote.model._meta.label) if remote else None
-            if known and isinstance(value, list):
-                fields[name] = [known.get(item, item) if isinstance(item, int) else item for item in value]
-            elif known and isinstance(value, int):
-                fields[name] = known.get(value, value)
+            label = remote.model._meta.label if remote else ""
+            if label not in self.new_id:
+                continue
+            if isinstance(value, int):
+                fields[name] = self._new(label, value)
+            elif isinstance(value, list):
+                fields[name] = [self._new(label, item) if isinstance(item, int) else item for item in value]
         if model._meta.label not in NATURAL_PRIMARY or found.get("pk") is None:
             return dict(found, fields=fields)
         self.waiting = found["pk"]
         return {"model": found["model"], "fields": fields}
+
+    def _new(self, label: str, old: int) -> Any:
+        if old not in self.new_id[label]:
+            app = label.partition(".")[0]
+            raise FixtureError(f"it names {label} {old} by its id: load {app}.json of the same archive before it")
+        return self.new_id[label][old]
 
     def saved(self, instance: Any) -> None:
         """Remember which id an object got that came with an old one."""
