@@ -103,6 +103,13 @@ class Control:
         environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a playbook of the checkout; return status, output and errors (text)."""
+        invocation = self.invocation(playbook, *options, folder=folder, environment=environment)
+        return subprocess.run(**invocation, capture_output=True, text=True, timeout=timeout, check=False)
+
+    def invocation(
+        self, playbook: str, *options: str, folder: Path = ROOT, environment: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Write the inventory; return the arguments of `subprocess.run` or `Popen` that run a playbook."""
         inventory = self.write_inventory()
         operator = self.store.identities["operator"]
         path = playbook if folder != ROOT else f"playbooks/{playbook}"
@@ -110,10 +117,10 @@ class Control:
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "S3_", "CHECKNINER"))
         }
-        return subprocess.run(
-            [program, "-i", inventory, path, *options],
-            cwd=folder,
-            env={
+        return {
+            "args": [str(program), "-i", str(inventory), path, *options],
+            "cwd": folder,
+            "env": {
                 **kept,
                 "LC_ALL": "C.UTF-8",
                 "GNUPGHOME": str(self.keyring.home),
@@ -124,9 +131,5 @@ class Control:
                 "ANSIBLE_NOCOLOR": "1",
                 **(environment or {}),
             },
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+            "stdin": subprocess.DEVNULL,
+        }

@@ -50,6 +50,11 @@ def remove_folder(folder: Path) -> None:
     _tell(f"forget {folder}")
 
 
+def watchers() -> list[int]:
+    """Return the ids of this program's watchers: they end when it does, and must not end before."""
+    return [watcher.pid for watcher in _watchers.values()]
+
+
 def processes_of(folder: Path) -> list[int]:
     """Given a folder, return the ids of the processes that work in it or name it on their command line."""
     found = []
