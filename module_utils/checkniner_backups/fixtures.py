@@ -10,86 +10,28 @@ import collections
 import fcntl
 import json
 import os
-import pkgutil
-import re
 import subprocess
 import threading
-import zipfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Protocol
-from urllib.parse import unquote, urlsplit
+from typing import Any
 
-from . import application_side
-from .application_side import (
-    channel,
-    columns,
-    copyout,
-    dump,
-    jsonstream,
-    load,
-    lookups,
-    main,
-    plainness,
-    plan,
-    serializing,
-)
-from .application_side import registry as registry_side
+from .account import Account, ourselves
+from .application_side import channel
 from .errors import ApplicationError, LockTimeoutError
-from .fixtures_report import FixturesReport, LoadReport, Registry
+from .fixtures_program import scrubbed, write_program
+from .fixtures_report import FixturesReport, LoadReport, Member, Place, Registry
 
-__all__ = ["FixturesProcess", "FixturesReport", "LoadReport", "Member", "Registry"]
+__all__ = ["FixturesProcess", "FixturesReport", "LoadReport", "Member", "Place", "Registry"]
 
-# All are imported, though only their text is wanted: so Ansible sees that it must ship them.
-_MODULES = (
-    application_side, channel, columns, copyout, dump, jsonstream, load, lookups, main, plainness, plan, registry_side,
-    serializing,
-)  # fmt: skip
-_PACKAGE = "checkniner_application_side"
 _PATIENCE = 120.0
 """Seconds that Django may take to start."""
 _PIPE_SIZE = 1 << 20
 """Bytes."""
 _LAST_WORDS = 50
 """Lines of the application's stderr that are kept for an error message."""
-_SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|DSN", re.IGNORECASE)
-
-
-class Member(Protocol):
-    """Where one app's fixture goes."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take these bytes."""
-
-    def close(self) -> object:
-        """That was all."""
-
-
-def scrubbed(text: str, environment: Mapping[str, str]) -> str:
-    """Given text of the application and its environment, return it without the secrets of that environment."""
-    secrets = {value for name, value in environment.items() if _SECRET_NAME.search(name)}
-    for name, value in environment.items():
-        if name.endswith("_URL") and "@" in value:
-            secrets.add(value)
-            with suppress(ValueError):
-                password = urlsplit(value).password or ""
-                secrets |= {password, unquote(password)}
-    for secret in sorted(secrets, key=len, reverse=True):
-        if len(secret) >= 4:
-            text = text.replace(secret, "***")
-    return text
-
-
-def write_program(path: Path) -> None:
-    """Given a path, write the program there that the application's interpreter runs: a zip of `application_side`."""
-    with zipfile.ZipFile(path, "w") as program:
-        for module in _MODULES:
-            name = "__init__" if module is application_side else module.__name__.rpartition(".")[2]
-            source = pkgutil.get_data(application_side.__name__, f"{name}.py")
-            program.writestr(f"{_PACKAGE}/{name}.py", source or b"")
-        program.writestr("__main__.py", f"from {_PACKAGE}.main import main\nmain()\n")
 
 
 class FixturesProcess:
@@ -109,15 +51,23 @@ class FixturesProcess:
 
     @classmethod
     def start(
-        cls, python: Path, application_path: Path, environment: Mapping[str, str], work_path: Path
+        cls,
+        python: Path,
+        application_path: Path,
+        environment: Mapping[str, str],
+        work_path: Path,
+        account: Account | None = None,
     ) -> FixturesProcess:
         """Given the application's interpreter, folder and environment, start Django and wait until it is there.
 
         :param work_path: a folder that only we can read; the program is written there and removed at the end
+        :param account: who runs it, if not ourselves
         :raises ApplicationError: the interpreter or the application does not start
         """
         program = work_path / f"application-side-{os.getpid()}-{threading.get_ident()}.zip"
         write_program(program)
+        account = account or ourselves()
+        account.own(program)
         try:
             process = subprocess.Popen(
                 [str(python), str(program)],
@@ -126,6 +76,7 @@ class FixturesProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                **account.options(),
             )
         except OSError as error:
             program.unlink(missing_ok=True)
@@ -167,6 +118,7 @@ class FixturesProcess:
         lock_timeout: float,
         apps: Sequence[str] | None,
         open_member: Callable[[str], Member],
+        inside: bool = False,
     ) -> FixturesReport:
         """Given an exported snapshot, write each app's fixture to a member of its own; return what was in it.
 
@@ -174,6 +126,7 @@ class FixturesProcess:
         :param lock_timeout: seconds to wait for a lock; 0: without end
         :param apps: labels; None for all
         :param open_member: called with an app's label; the member is closed when the fixture is complete, and only then
+        :param inside: read inside the transaction of a load that holds, what it is about to commit
         :raises LockTimeoutError: a lock was not to be had; the members are worth nothing, the process takes another try
         :raises ApplicationError: the application failed, and is gone
         """
@@ -183,6 +136,7 @@ class FixturesProcess:
             lock_tables=list(lock_tables),
             lock_timeout_ms=max(1, int(lock_timeout * 1000)) if lock_timeout else 0,
             apps=None if apps is None else list(self.registry.require(apps)),
+            inside=inside,
         )
         member: Member | None = None
         sizes: dict[str, int] = {}
@@ -210,15 +164,33 @@ class FixturesProcess:
             else:
                 raise self._failed(f"it sent {event!r} out of turn")
 
-    def load(self, apps: Sequence[str], members: Iterable[tuple[str, Iterable[bytes]]], empty: bool) -> LoadReport:
+    def place(self) -> Place:
+        """Return which database the application is connected to, and what is there."""
+        self._send(do="place")
+        return Place.parse(self._receive("place"))
+
+    def load(
+        self,
+        apps: Sequence[str],
+        members: Iterable[tuple[str, Iterable[bytes]]],
+        empty: bool,
+        locked: Callable[[], None] | None = None,
+        hold: bool = False,
+    ) -> LoadReport:
         """Given members as (app, bytes), load them in one transaction; return how many objects there were.
 
         :param apps: labels of the apps whose members will come; empty: whatever comes is taken. Members should come in
             the order of an archive of ours; from older archives, `contenttypes` first, then `auth`
         :param empty: remove the apps' rows first, but not content types and permissions
+        :param locked: lock the apps' tables against every writer first, then call this; if it raises, nothing is done
+        :param hold: keep the transaction open until `commit`; whatever else happens undoes it
+        :raises LockTimeoutError: somebody else is writing
         :raises ApplicationError: something could not be loaded: nothing was, and the process is gone
         """
-        self._send(do="load", apps=list(self.registry.require(apps)), empty=empty)
+        self._send(do="load", apps=list(self.registry.require(apps)), empty=empty, lock=locked is not None, hold=hold)
+        if locked:
+            self._receive("locked")
+            locked()
         for app, chunks in members:
             self._send(do="load-member", app=app)
             for chunk in chunks:
@@ -228,6 +200,14 @@ class FixturesProcess:
         self._send(do="load-end")
         message = self._receive("loaded")
         return LoadReport(apps=tuple(message["apps"]), objects=dict(message["models"]))
+
+    def commit(self) -> None:
+        """Make what a load with `hold` has done lasting.
+
+        :raises ApplicationError: it is not known whether that was done
+        """
+        self._send(do="commit")
+        self._receive("committed")
 
     def kill(self) -> None:
         """End the process at once, from any thread: who waits for it gets an ApplicationError."""
@@ -293,6 +273,11 @@ class FixturesProcess:
         message: dict[str, Any] = json.loads(payload)
         if message["event"] == "error":
             raise self._failed(message["message"])
+        if message["event"] == "load-locked-out":
+            raise LockTimeoutError(
+                "the application's tables could not be locked in time",
+                "somebody is writing: stop the application first",
+            )
         return message
 
     def _receive(self, event: str) -> dict[str, Any]:

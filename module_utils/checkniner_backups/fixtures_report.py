@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from .errors import SettingsError
 
@@ -161,3 +161,35 @@ class LoadReport:
 
     apps: tuple[str, ...]
     objects: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The database that an application's process is connected to.
+
+    :param vendor: `postgresql`, `sqlite`
+    :param tables: number of tables there
+    :param migrations: names of the applied migrations of each app
+    """
+
+    vendor: str
+    name: str
+    host: str
+    tables: int
+    migrations: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def parse(cls, message: Mapping[str, Any]) -> Place:
+        """Given the `place` message, return the place."""
+        migrations = {app: tuple(names) for app, names in message["migrations"].items()}
+        return cls(message["vendor"], message["name"], message["host"], message["tables"], migrations)
+
+
+class Member(Protocol):
+    """Where one app's fixture goes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take these bytes."""
+
+    def close(self) -> object:
+        """That was all."""

@@ -16,6 +16,7 @@ from typing import Any
 from .channel import FRAME_SIZE, Channel
 from .columns import NotPlainError
 from .copyout import ObjectWriter, copy_out
+from .place import migrations
 from .plan import Plan, Planner
 from .registry import ALIAS, auto_many_to_many
 from .serializing import DjangoSerializer, all_rows
@@ -40,14 +41,20 @@ def dump(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
             for label, models in models_of.items():
                 if wanted is None or label in wanted:
                     run.app(label, models)
-            channel.send("report", models=run.models, warnings=run.warnings, migrations=_migrations(connection))
+            channel.send("report", models=run.models, warnings=run.warnings, migrations=migrations(connection))
     except OperationalError as error:
-        cause = error.__cause__
-        if (getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)) not in _LOCKED_OUT:
+        if command.get("inside") or not locked_out(error):
             raise
         connection.close()
         channel.send("lock-timeout")
-    connection.close()
+    if not command.get("inside"):
+        connection.close()
+
+
+def locked_out(error: BaseException) -> bool:
+    """Given an error of Django, return whether a lock was not to be had."""
+    cause = error.__cause__
+    return (getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)) in _LOCKED_OUT
 
 
 def _begin(connection: Any, command: dict[str, Any]) -> None:
@@ -57,7 +64,7 @@ def _begin(connection: Any, command: dict[str, Any]) -> None:
         if snapshot:
             raise ValueError("only PostgreSQL has snapshots")
         return
-    statements = ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"]
+    statements = ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"] if not command.get("inside") else []
     if snapshot:
         if not re.match(r"[0-9A-F-]+\Z", snapshot):
             raise ValueError("not the name of a snapshot")
@@ -81,16 +88,6 @@ def _begin(connection: Any, command: dict[str, Any]) -> None:
     with connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
-
-
-def _migrations(connection: Any) -> dict[str, list[str]]:
-    """Return the names of the migrations that were applied, for each app."""
-    from django.db.migrations.recorder import MigrationRecorder
-
-    applied: dict[str, list[str]] = {}
-    for app, name in sorted(MigrationRecorder(connection).applied_migrations()):
-        applied.setdefault(app, []).append(name)
-    return applied
 
 
 class _Sink:

@@ -12,6 +12,7 @@ from typing import Any
 from .channel import Channel
 from .dump import dump
 from .load import load
+from .place import place
 from .registry import ALIAS, describe, ordered_apps
 
 
@@ -62,5 +63,7 @@ def main() -> None:
             dump(channel, command, models_of)
         elif command["do"] == "load":
             load(channel, command, models_of)
+        elif command["do"] == "place":
+            place(channel)
         else:
             raise ValueError("unknown command {!r}".format(command["do"]))

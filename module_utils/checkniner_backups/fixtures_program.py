@@ -1,0 +1,61 @@
+"""What `FixturesProcess` hands to the application's interpreter, and how its last words are made fit to be shown."""
+
+from __future__ import annotations
+
+import pkgutil
+import re
+import zipfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from . import application_side
+from .application_side import (
+    channel,
+    columns,
+    copyout,
+    dump,
+    jsonstream,
+    load,
+    lookups,
+    main,
+    place,
+    plainness,
+    plan,
+    serializing,
+)
+from .application_side import registry as registry_side
+
+# All are imported, though only their text is wanted: so Ansible sees that it must ship them.
+_MODULES = (
+    application_side, channel, columns, copyout, dump, jsonstream, load, lookups, main, place, plainness, plan,
+    registry_side, serializing,
+)  # fmt: skip
+_PACKAGE = "checkniner_application_side"
+_SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|DSN", re.IGNORECASE)
+
+
+def scrubbed(text: str, environment: Mapping[str, str]) -> str:
+    """Given text of the application and its environment, return it without the secrets of that environment."""
+    secrets = {value for name, value in environment.items() if _SECRET_NAME.search(name)}
+    for name, value in environment.items():
+        if name.endswith("_URL") and "@" in value:
+            secrets.add(value)
+            with suppress(ValueError):
+                password = urlsplit(value).password or ""
+                secrets |= {password, unquote(password)}
+    for secret in sorted(secrets, key=len, reverse=True):
+        if len(secret) >= 4:
+            text = text.replace(secret, "***")
+    return text
+
+
+def write_program(path: Path) -> None:
+    """Given a path, write the program there that the application's interpreter runs: a zip of `application_side`."""
+    with zipfile.ZipFile(path, "w") as program:
+        for module in _MODULES:
+            name = "__init__" if module is application_side else module.__name__.rpartition(".")[2]
+            source = pkgutil.get_data(application_side.__name__, f"{name}.py")
+            program.writestr(f"{_PACKAGE}/{name}.py", source or b"")
+        program.writestr("__main__.py", f"from {_PACKAGE}.main import main\nmain()\n")
