@@ -133,7 +133,7 @@ def restore_sql(settings: Settings, source: Source, database: str, *, skip_setti
         for member in reader:
             if member.name.endswith(".sql") and not loaded:
                 log.info("loading %s into %s", member.name, database)
-                load_sql(dsn, member.chunks())
+                load_sql(dsn, member.chunks(), _prepared_schemas(reader.manifest))
                 loaded = True
         manifest = reader.manifest
     if not loaded:
@@ -146,6 +146,12 @@ def restore_sql(settings: Settings, source: Source, database: str, *, skip_setti
     apply_properties(dsn, facts)
     log.info("comparing %d tables with the manifest", len(manifest.tables))
     return _checked(prove_sql(dsn, manifest, skip_settings=skip_settings))
+
+
+def _prepared_schemas(manifest: Manifest | None) -> set[str]:
+    """Return the schemas that an administrator has made already, with the extensions that only a superuser may."""
+    extensions = manifest.database.get("extensions", ()) if manifest else ()
+    return {each["schema"] for each in extensions if not each["trusted"]}
 
 
 def restore_fixtures(settings: Settings, source: Source, database: str, apps: Iterable[str] = ()) -> Proof:

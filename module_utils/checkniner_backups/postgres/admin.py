@@ -153,8 +153,11 @@ def create_extensions(admin: Dsn, name: str, facts: Mapping[str, Any], allowed: 
         )
     if needed:
         with connect(admin.to(name)) as connection:
+            owner = sql.Identifier(owner_of(connection, name))
             for each in needed:
-                connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(each["schema"])))
+                # The owner's, as it would be if the dump had made it: the dump then fills it.
+                schema = sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}")
+                connection.execute(schema.format(sql.Identifier(each["schema"]), owner))
                 statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
                 connection.execute(statement.format(sql.Identifier(each["name"]), sql.Identifier(each["schema"])))
     return [each["name"] for each in needed]

@@ -1,32 +1,47 @@
 """Loading a plain dump into a new database, as its owner, through `psql`.
 
-Whatever the dump says is stopped by privilege: `psql` runs as the application's system user, over a connection that is
-authenticated as the application's role. `SET ROLE` from a superuser would be no boundary: one `RESET ROLE` undoes it.
+Whatever the dump says is stopped by privilege, in three layers:
+
+* `psql` runs as the application's system user, over a connection that is authenticated as the application's role.
+  `SET ROLE` from a superuser would be no boundary: one `RESET ROLE` undoes it.
+* `\\restrict` with a key that nobody knows turns off psql's own commands: no `\\connect` to the live database, no
+  `\\!`, no `\\copy` of this machine's files. The dump's own pair of these lines is left out: they do not nest.
+* That is not enough: psql still runs what stands between backquotes behind `\\unrestrict`. So the kernel lets this
+  psql start no process and write no file.
+
+What is left is what the application's role may do by SQL in the new database, and with itself and the databases that
+it owns: `ALTER ROLE ... PASSWORD`, `DROP DATABASE`.
 """
 
 from __future__ import annotations
 
-import re
+import contextlib
+import resource
+import secrets
 import subprocess
 import threading
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from pathlib import Path
 
 from ..errors import DatabaseError
 from .dsn import Dsn, client_program
+from .dump_text import loadable
 
 # Safe in a database that nobody uses yet: a crash during the load leaves a database that is dropped anyway.
 _OPTIONS = "-c synchronous_commit=off -c maintenance_work_mem=256MB -c statement_timeout=0 -c lock_timeout=0"
-
-# An extension that an administrator made belongs to the administrator, and so do its comments.
-_NOT_OURS = re.compile(rb"^COMMENT ON EXTENSION .*;\n", re.MULTILINE)
+_LIMITS = (resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)
 
 
-def load_sql(dsn: Dsn, chunks: Iterable[bytes]) -> None:
+def load_sql(dsn: Dsn, chunks: Iterable[bytes], schemas: Collection[str] = ()) -> None:
     """Given a new database, as its owner, and a plain dump piece by piece, load it; stop at the first error.
 
+    :param schemas: names of schemas that an administrator has made already
     :raises DatabaseError: a statement failed, or `psql`
+    :raises ArchiveError: the dump is not complete
     """
-    command = [str(client_program("psql")), "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]
+    program = client_program("psql")
+    _check_restricts(program)
+    command = [str(program), "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]
     environment = {**dsn.environment(), "PGOPTIONS": _OPTIONS, "PGAPPNAME": "checkniner-backups"}
     noise: list[bytes] = []
     with subprocess.Popen(
@@ -38,37 +53,48 @@ def load_sql(dsn: Dsn, chunks: Iterable[bytes]) -> None:
         listener = threading.Thread(target=lambda: noise.extend(iter(lambda: stderr.read1(4096), b"")))  # type: ignore[attr-defined]
         listener.start()
         try:
-            for chunk in without_foreign_comments(chunks):
+            # Now, before it has read a word.
+            for limit in _LIMITS:
+                resource.prlimit(psql.pid, limit, (0, 0))
+            psql.stdin.write(f"\\restrict {secrets.token_hex(32)}\n".encode())
+            for chunk in loadable(chunks, schemas):
                 psql.stdin.write(chunk)
             psql.stdin.close()
         except BrokenPipeError:
-            pass  # psql stopped at an error: its own words tell more
+            # psql stopped at an error: its own words tell more.
+            with contextlib.suppress(BrokenPipeError):
+                psql.stdin.close()
         except BaseException:
             psql.kill()
+            with contextlib.suppress(BrokenPipeError):
+                psql.stdin.close()
             raise
         psql.wait()
         listener.join()
-    lines = [line for line in b"".join(noise).decode(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if "ERROR" in line or "FATAL" in line or "error:" in line] or lines
     if psql.returncode != 0:
-        raise DatabaseError(
-            f"loading the SQL into {dsn} failed: {'; '.join(errors)[:600] or f'psql ended with {psql.returncode}'}",
-            "the running database is unchanged; what the new server or role lacks must be there first",
-        )
+        raise _failed(dsn, psql.returncode, b"".join(noise).decode(errors="replace"))
 
 
-def without_foreign_comments(chunks: Iterable[bytes]) -> Iterable[bytes]:
-    """Given a dump piece by piece, leave out the comments on extensions: they stand before the first COPY.
+def _failed(dsn: Dsn, status: int, noise: str) -> DatabaseError:
+    lines = [line for line in noise.splitlines() if line.strip()]
+    errors = [line for line in lines if "ERROR" in line or "FATAL" in line or "error:" in line] or lines
+    words = "; ".join(errors)[:600] or f"psql ended with {status}"
+    hint = "the running database is unchanged; what the new server or role lacks must be there first"
+    if "backslash commands are restricted" in noise or "\\unrestrict" in noise:
+        hint = "the SQL holds commands of psql, which pg_dump does not write: the archive may be hostile; take another"
+    elif "No space left on device" in noise:
+        hint = "the running database is unchanged; free some space on the database server"
+    return DatabaseError(f"loading the SQL into {dsn} failed: {words}", hint)
 
-    Behind it lies data, which is never looked at.
+
+def _check_restricts(program: Path) -> None:
+    """Make sure that this psql knows `\\restrict`.
+
+    :raises DatabaseError: it is older than August 2025
     """
-    head = b""
-    pieces = iter(chunks)
-    for chunk in pieces:
-        head += chunk
-        if b"\nCOPY " in head or len(head) > 1 << 24:
-            break
-    start, copy, data = head.partition(b"\nCOPY ")
-    yield _NOT_OURS.sub(b"", start + b"\n")[:-1] if copy else _NOT_OURS.sub(b"", start)
-    yield copy + data
-    yield from pieces
+    done = subprocess.run([program, "--help=commands"], capture_output=True, text=True, check=False)
+    if "\\restrict" not in done.stdout:
+        raise DatabaseError(
+            f"{program} cannot keep an archive from running commands on this machine",
+            "bring it up to a release of August 2025 or later: apt-get install --only-upgrade postgresql-client-NN",
+        )

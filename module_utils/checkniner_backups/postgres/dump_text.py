@@ -1,0 +1,62 @@
+"""What of a plain dump is not sent to `psql`: a few lines at its beginning and its end, written by `pg_dump` itself.
+
+Nothing here protects from hostile content: that is done by privilege (load.py). Without these lines a good dump loads
+where a superuser has prepared its extensions, and below a `\\restrict` of our own. Data is never looked at.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+from ..errors import ArchiveError
+
+# An extension that an administrator made belongs to the administrator, and so do its comments.
+_COMMENT = re.compile(rb"^COMMENT ON EXTENSION .*;\n", re.MULTILINE)
+# Since August 2025 pg_dump puts its dump between these two; psql does not nest them.
+_RESTRICT = re.compile(rb"^\\restrict ([A-Za-z0-9]+)\n", re.MULTILINE)
+_SCHEMA = re.compile(rb"^CREATE SCHEMA (.+);\n", re.MULTILINE)
+_COMPLETE = b"-- PostgreSQL database dump complete"
+_HEAD = 1 << 24
+"""Bytes within which the first data is expected."""
+_TAIL = 1024
+"""Bytes that hold the dump's last lines."""
+
+
+def loadable(chunks: Iterable[bytes], schemas: Collection[str] = ()) -> Iterator[bytes]:
+    """Given a dump piece by piece, yield it without the lines that would stop a load into a prepared database.
+
+    :param schemas: names of schemas that are there already
+    :raises ArchiveError: the dump ends before its end: `pg_dump` had not finished it
+    """
+    head = b""
+    pieces = iter(chunks)
+    for chunk in pieces:
+        head += chunk
+        if b"\nCOPY " in head or len(head) > _HEAD:
+            break
+    start, copy, data = head.partition(b"\nCOPY ")
+    # The newline before the first COPY is the end of the last line before it.
+    start = start + b"\n" if copy else start
+    start = _COMMENT.sub(b"", start)
+    start = _SCHEMA.sub(lambda found: b"" if _name(found[1]) in schemas else found[0], start)
+    token = _RESTRICT.search(start)
+    start = _RESTRICT.sub(b"", start, count=1)
+    rest = start + copy[1:] + data
+    while len(rest) > _TAIL or (chunk := next(pieces, b"")):
+        if len(rest) > _TAIL:
+            yield rest[:-_TAIL]
+            rest = rest[-_TAIL:]
+        else:
+            rest += chunk
+    if _COMPLETE not in rest:
+        raise ArchiveError("the SQL in the archive ends before its end", "pg_dump had not finished it; take another")
+    if token:
+        rest = re.sub(rb"^\\unrestrict " + token[1] + rb"\n", b"", rest, flags=re.MULTILINE)
+    yield rest
+
+
+def _name(quoted: bytes) -> str:
+    """Given a name as `pg_dump` writes it, return the name."""
+    text = quoted.decode(errors="replace")
+    return text[1:-1].replace('""', '"') if text.startswith('"') else text
