@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from .copying import copy_out
 from .session import fetch_all
 from .snapshot import Table
 
@@ -27,9 +28,6 @@ FROM pg_catalog.pg_attribute a
 WHERE a.attrelid = ANY (%s) AND a.attnum > 0 AND NOT a.attisdropped
 ORDER BY a.attrelid, a.attnum
 """
-
-_JOINED = 1 << 16
-"""Bytes of rows that are hashed at once: long enough that hashing lets other threads run."""
 
 
 @dataclass(frozen=True)
@@ -82,17 +80,8 @@ def digest_table(
         sql.SQL(", ").join(order),
     )
     digest = hashlib.sha256(framed(column.name for column in kept))
-    count, length, rows = 0, 0, []
-    with connection.cursor().copy(query) as copy:
-        for row in copy:
-            rows.append(row)
-            length += len(row)
-            if length >= _JOINED:
-                digest.update(b"".join(rows))
-                count += len(rows)
-                length, rows = 0, []
-    digest.update(b"".join(rows))
-    return TableDigest(count + len(rows), digest.hexdigest())
+    rows = copy_out(connection, query, digest.update)
+    return TableDigest(rows, digest.hexdigest())
 
 
 def catalogue_digest(tables: Iterable[Table], columns: Mapping[int, tuple[Column, ...]]) -> str:
