@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from .account import Account, ourselves
 from .errors import ApplicationError, SettingsError
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -19,12 +20,14 @@ _PATIENCE = 30
 """Seconds that `bin/activate` may take."""
 
 
-def read_activate(virtualenv: Path) -> dict[str, str]:
+def read_activate(virtualenv: Path, account: Account | None = None, *, needs_database: bool = True) -> dict[str, str]:
     """Given the application's virtualenv, return the environment that its `bin/activate` makes.
 
     The script is sourced by a shell that has nothing of the caller's environment; nothing that it prints is kept. Its
     exit status says nothing: a last line like `[ -t 0 ] && ...` is no failure.
 
+    :param account: who sources it, if not ourselves
+    :param needs_database: whether it must set `DATABASE_URL`
     :raises ApplicationError: it is missing, ends the shell, takes too long, or sets no `DATABASE_URL`
     """
     script = virtualenv / "bin" / "activate"
@@ -37,13 +40,14 @@ def read_activate(virtualenv: Path) -> dict[str, str]:
     try:
         found = subprocess.run(
             [*shell, "-c", source, "activate", str(script)],
-            env=_bare_environment(),
+            env=_bare_environment(account or ourselves()),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=_PATIENCE,
             check=False,
+            **(account or ourselves()).options(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ApplicationError(f"cannot source {script}: {type(error).__name__}", hint) from None
@@ -55,14 +59,14 @@ def read_activate(virtualenv: Path) -> dict[str, str]:
         for name, _, value in pairs
         if name not in _SHELLS_OWN and not name.startswith((*_OURS, "BASH_FUNC_"))
     }
-    if not environment.get("DATABASE_URL"):
+    if needs_database and not environment.get("DATABASE_URL"):
         raise ApplicationError(f"{script} sets no DATABASE_URL", "add a line: export DATABASE_URL=postgres://...")
     return environment
 
 
-def _bare_environment() -> dict[str, str]:
+def _bare_environment(account: Account) -> dict[str, str]:
     """Return what a login would have at least; the caller's own variables stay out."""
-    user = pwd.getpwuid(os.getuid())
+    user = pwd.getpwuid(account.user_id)
     return {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name, "PATH": _PATH, "LANG": "C.UTF-8"}
 
 
@@ -86,7 +90,9 @@ def _user_name() -> str:
         return ""
 
 
-def run_command(argv: Sequence[str], application_path: Path, environment: Mapping[str, str]) -> int:
+def run_command(
+    argv: Sequence[str], application_path: Path, environment: Mapping[str, str], account: Account | None = None
+) -> int:
     """Given a command, run it in the application's folder and environment; return its exit status.
 
     Its output is ours; it reads nothing.
@@ -95,7 +101,12 @@ def run_command(argv: Sequence[str], application_path: Path, environment: Mappin
     """
     try:
         return subprocess.run(
-            list(argv), cwd=application_path, env=dict(environment), stdin=subprocess.DEVNULL, check=False
+            list(argv),
+            cwd=application_path,
+            env=dict(environment),
+            stdin=subprocess.DEVNULL,
+            check=False,
+            **(account or ourselves()).options(),
         ).returncode
     except OSError as error:
         raise ApplicationError(
