@@ -8,9 +8,11 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 
 from . import __version__, commands
 from .errors import BackupsError
@@ -19,6 +21,9 @@ from .settings import Settings, from_environment, read_environment_file
 log = logging.getLogger(__name__)
 
 Run = Callable[[Settings, argparse.Namespace], int | None]
+
+_LONGEST_RUN = 6 * 3600
+"""Seconds after which a scheduled run is stopped, whatever it waits for: the ones after it must not wait for ever."""
 
 _STATUS = """\
 exit status:
@@ -37,23 +42,35 @@ exit status:
   12  saved, but the cheap looks had missed the change (please report it)
   13  done, but the watchdog could not be told
   75  another run is at work
+  128 and more: stopped by a signal (its number added); nothing half-done stays
 """
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked us to stop. A kind of KeyboardInterrupt: psycopg and boto3 then cancel what they are at."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Given the command line's words, do what they ask and return the exit status."""
     arguments = _parser().parse_args(argv)
     _log_to_stderr(arguments.verbose)
+    _heed_signals()
     try:
+        if arguments.run is commands.run:
+            signal.alarm(_LONGEST_RUN)
         return arguments.run(_settings(arguments.environment), arguments) or 0
     except BackupsError as error:
         log.error("%s", error.message)
         if error.hint:
             log.error("HINT: %s", error.hint)
         return error.exit_status
-    except KeyboardInterrupt:
-        log.error("interrupted")
-        return 130
+    except Stopped as stopped:
+        log.error("stopped by %s: nothing half-done stays", signal.Signals(stopped.number).name)
+        return 128 + stopped.number
     except BrokenPipeError:
         return 141
     except Exception as error:  # users see no traceback, unless they ask for it
@@ -65,6 +82,21 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _settings(file: Path | None) -> Settings:
     return from_environment({**os.environ, **(read_environment_file(file) if file else {})})
+
+
+def _heed_signals() -> None:
+    """Turn signals that end a process into an exception, so that children are stopped and work folders removed."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for each in heeded:  # a second one must not break the tidying up
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    heeded = [signal.SIGINT, signal.SIGTERM, signal.SIGALRM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup wants it ignored
+        heeded.append(signal.SIGHUP)
+    for each in heeded:
+        signal.signal(each, stop)
 
 
 def _parser() -> argparse.ArgumentParser:
