@@ -20,6 +20,7 @@ from . import changes
 from .application import check_user, read_activate
 from .changes import Verdict
 from .errors import ArchiveError, CheapLooksError
+from .job import Job
 from .postgres.dsn import Dsn, parse_url
 from .postgres.mark import cheap_mark
 from .settings import Settings
@@ -27,7 +28,7 @@ from .state import Saved, State, parse_saved, write_durably
 
 if TYPE_CHECKING:
     from .archive import Packed
-    from .looking import Dumped, Job
+    from .looking import Dumped
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +78,13 @@ def prepared(settings: Settings, *, force: bool = False) -> Iterator[Job]:
     :raises SettingsError: started as root or postgres
     :raises ApplicationError: `bin/activate` is missing or lacks `DATABASE_URL`
     """
-    from .looking import Job
-
     check_user()
     os.umask(0o077)
     state = State(settings.state_path)
     with state.lock():
+        state.sweep()
         dsn, environment = application_dsn(settings)
-        saved, why_not = changes.comparable(state.load(), settings.shape())
+        saved, why_not = changes.comparable(state.load(), settings.shape(), dsn.place())
         if saved and not force and not 0 <= time.time() - saved.seen_in_store_at < settings.store_look_every:
             saved, why_not = _look_into_store(settings, state, saved)
         yield Job(settings, state, dsn, environment, saved, why_not, force)
@@ -123,7 +123,7 @@ def look(job: Job, folder: Path) -> Dumped:
         dataset = dumped.dataset
         manifest = Manifest(
             application=job.settings.name,
-            created=_stamp(dumped.memory.at, job.saved or job.state.load()),
+            created=_stamp(dumped.memory.at, _newest_before(job)),
             members=dataset.members,
             database=dataset.database,
             tables=dataset.tables,
@@ -170,11 +170,8 @@ def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Save
     key = settings.store.prefix + archive.name
     stored = Store(settings.store).upload(archive, key, sha256)
     saved = replace(memory, key=key, size=stored.size, sha256=sha256, seen_in_store_at=time.time())
-    state = State(settings.state_path)
-    newer = state.load()
     # Between the steps of a playbook, a tick may have saved something newer: that is what to compare with.
-    if newer is None or newer.at <= saved.at or newer.shape != saved.shape:
-        state.store(saved)
+    State(settings.state_path).store_newer(saved)
     return saved
 
 
@@ -185,23 +182,38 @@ def _look_into_store(settings: Settings, state: State, saved: Saved) -> tuple[Sa
     found = Store(settings.store).look(saved.key)
     if found and found.size == saved.size:
         seen = replace(saved, seen_in_store_at=time.time())
-        state.store(seen)
+        state.store_over(saved, seen)
         return seen, ""
     log.warning("the last archive, %s, is no longer in the store", saved.key)
     state.forget()
     return None, "the last archive is no longer in the store"
 
 
-def _stamp(moment: float, last: Saved | None) -> datetime:
-    """Given the snapshot's time (seconds since the epoch), return the archive's stamp: always after the last one.
+def _stamp(moment: float, before: datetime | None) -> datetime:
+    """Given the snapshot's time (seconds since the epoch) and the newest archive's stamp, return one that sorts last.
 
-    The newest archive must sort last, also when the clock was set back, or two runs fall into one second.
+    Also when the clock was set back, or two runs fall into one second.
     """
-    from .catalogue import parse
-
     stamp = datetime.fromtimestamp(int(moment), timezone.utc)
-    before = parse(last.key, last.key.rpartition("/")[0] + "/") if last and "/" in last.key else None
-    return max(stamp, before.stamp + timedelta(seconds=1)) if before else stamp
+    return max(stamp, before + timedelta(seconds=1)) if before else stamp
+
+
+def _newest_before(job: Job) -> datetime | None:
+    """Return the newest stamp that is known: of the last archive, of local ones (a run may have been killed after it
+    had uploaded one), or, where nothing is remembered, of what is in the store."""
+    from .catalogue import newest, parse
+
+    prefix = job.settings.store.prefix
+    names = [path.name for path in job.settings.archives_path.glob("*.tar.gz*")]
+    last = job.state.load()
+    if last is None:
+        from .store import Store
+
+        stored = newest(Store(job.settings.store))
+        names += [stored.name] if stored else []
+    elif last.key.startswith(prefix):
+        names.append(last.key[len(prefix) :])
+    return max((archive.stamp for name in names if (archive := parse(name, ""))), default=None)
 
 
 def _read(path: Path) -> bytes:

@@ -3,30 +3,33 @@
 1. *The mark* (about a millisecond, no transaction, no Django): the same MVCC snapshot in the same database of the same
    server run. Sound because visibility is a function of the snapshot alone; see postgres/mark.py.
 2. *The rows* (about half a second for a million rows, no Django): SHA-256 over the business tables' rows, their
-   columns and types, and `django_migrations`, all in one snapshot with every table locked. The tables are the ones that
-   Django's registry named at the last dump. Sound because a model can only come, go or change its columns by a
-   migration, which the digest covers, or by hand, which the catalogue's digest covers. What no migration tells (a
-   model with `managed = False` that is a view, say) has no row digest; such an application always takes the third look.
+   columns and types, `django_migrations` and the names of all tables, in one snapshot with every table locked. The
+   tables are the ones that Django's registry named at the last dump. Sound because a model can only come, go or change
+   its columns by a migration, which the digest covers, or by hand (`migrate --run-syncdb` too), which the catalogue's
+   digest and the tables' names cover. Where a model's rows are not in a table of its own (a view with
+   `managed = False`, a partitioned table), they have no row digest: such an application always takes the third look.
 3. *Everything* (the full dump): Django's registry as it is now, every table's digest, and the fixtures of the business
    apps. It decides in the end, and runs once a day even where the cheap looks see nothing.
 
-"Unchanged" is only ever said against an archive that the store has confirmed, made under the same settings (their
-shape: apps, ignored fields, recipients, bucket, prefix, format). A mark that was taken in the very snapshot in which
-the second or third look found equality may replace the remembered one; digests stay those of the saved archive.
+"Unchanged" is only ever said against an archive that the store has confirmed, made from the same database under the
+same settings (their shape: apps, ignored fields, recipients, bucket, prefix, format). A mark that was taken in the very
+snapshot in which the second or third look found equality may replace the remembered one; digests stay those of the
+saved archive.
 
 In the third look the rows decide as well as the fixtures, not the fixtures alone: Django's JSON cuts microseconds, and
-shows no column that no model knows. A difference in `django_migrations` alone leads to the third look and is no change
-by itself: it may be another app's.
+shows no column that no model knows. A difference in `django_migrations` or the tables' names alone leads to the third
+look and is no change by itself: it may be another app's.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from .postgres.digest import TableDigest, catalogue_digest, columns_of, digest_table
+from .postgres.digest import TableDigest, catalogue_digest, columns_of, digest_table, framed
 from .state import Fingerprint, Saved
 
 if TYPE_CHECKING:
@@ -57,12 +60,15 @@ class Verdict:
         return f"{'changed' if self.changed else 'unchanged'} ({self.look.value}): {self.reason}"
 
 
-def comparable(saved: Saved | None, shape: str) -> tuple[Saved | None, str]:
-    """Given what was last saved and the settings' shape now, return it if it may be compared with, else why not."""
+def comparable(saved: Saved | None, shape: str, source: str) -> tuple[Saved | None, str]:
+    """Given what was last saved, and the settings' shape and the database now, return it if it may be compared with,
+    else why not."""
     if saved is None:
         return None, "nothing is known to be in the store"
     if saved.shape != shape:
         return None, "the settings that shape an archive have changed"
+    if saved.source != source:
+        return None, f"the last archive is of {saved.source}"
     return saved, ""
 
 
@@ -81,25 +87,24 @@ def by_mark(saved: Saved, mark: str) -> Verdict | None:
     return None
 
 
-def by_rows(saved: Saved, now: Fingerprint | None) -> Verdict | None:
-    """Given the business data's fingerprint now (None: it cannot be taken), return "unchanged" if equal, else None."""
-    if now is not None and now == saved.fingerprint:
+def by_rows(saved: Saved, now: Fingerprint) -> Verdict | None:
+    """Given the business data's fingerprint now, return "unchanged" if it covers everything and is equal, else None."""
+    if now.whole and now == saved.fingerprint:
         return Verdict(False, Look.ROWS, "the business data's rows are those of the last archive")
     return None
 
 
-def by_everything(saved: Saved | None, why_not: str, now: Fingerprint | None, fixtures: Mapping[str, str]) -> Verdict:
+def by_everything(saved: Saved | None, why_not: str, now: Fingerprint, fixtures: Mapping[str, str]) -> Verdict:
     """Given the fingerprint and the digests (hex) of the business apps' fixtures now, return the final word."""
     if saved is None:
         return Verdict(True, Look.FULL, why_not)
     reasons = []
-    if now is not None and saved.fingerprint is not None:
-        before = saved.fingerprint.tables
-        names = sorted(name for name in {*before, *now.tables} if before.get(name) != now.tables.get(name))
-        if names:
-            reasons.append(f"rows of {', '.join(names)}")
-        if now.catalogue != saved.fingerprint.catalogue:
-            reasons.append("columns of the business tables")
+    before = saved.fingerprint.tables
+    names = sorted(name for name in {*before, *now.tables} if before.get(name) != now.tables.get(name))
+    if names:
+        reasons.append(f"rows of {', '.join(names)}")
+    if now.catalogue != saved.fingerprint.catalogue:
+        reasons.append("columns of the business tables")
     names = sorted(app for app in {*saved.fixtures, *fixtures} if saved.fixtures.get(app) != fixtures.get(app))
     if names:
         reasons.append(f"fixtures of {', '.join(names)}")
@@ -108,42 +113,51 @@ def by_everything(saved: Saved | None, why_not: str, now: Fingerprint | None, fi
     return Verdict(False, Look.FULL, "rows and fixtures of the business apps are those of the last archive")
 
 
-def business_tables(snapshot: Snapshot, names: Iterable[str]) -> tuple[Table, ...] | None:
-    """Given names of Django's tables, return the tables to hash, or None where one has no rows of its own to hash."""
+def business_tables(snapshot: Snapshot, names: Iterable[str]) -> tuple[tuple[Table, ...], bool]:
+    """Given names of Django's tables, return the tables to hash, and whether they hold all rows of all those names."""
     found = [snapshot.find(name) for name in names]
-    if any(table is None or not table.has_rows for table in found):
-        return None
-    return tuple(table for table in found if table)
+    tables = tuple(table for table in found if table and table.has_rows)
+    return tables, len(tables) == len(found) and not any(table.has_children for table in tables)
 
 
 def take_fingerprint(
     connection: Connection,
     tables: Iterable[Table],
+    *,
     migrations: Table | None,
+    everything: Iterable[Table],
     ignored: Mapping[str, frozenset[str]],
     known: Mapping[int, TableDigest] | None = None,
+    whole: bool = True,
 ) -> tuple[Fingerprint, dict[int, TableDigest]]:
-    """Given the business tables and `django_migrations`, return their fingerprint in this transaction's snapshot.
+    """Given the business tables, `django_migrations`, and all tables, return the fingerprint in this transaction's
+    snapshot.
 
     :param ignored: columns to leave out, by quoted table name
     :param known: digests of whole tables, by OID, that were already taken in the same snapshot
+    :param whole: whether these tables hold all business data
     :returns: the fingerprint, and the digests of whole tables taken on the way, by OID
     """
     tables = tuple(tables)
     columns = columns_of(connection, tables if migrations is None else (*tables, migrations))
-    whole = dict(known or {})
+    digests = dict(known or {})
 
     def digest(table: Table) -> str:
         without = ignored.get(table.quoted, frozenset())
         if without:
             return digest_table(connection, table, columns[table.oid], without).sha256
-        if table.oid not in whole:
-            whole[table.oid] = digest_table(connection, table, columns[table.oid])
-        return whole[table.oid].sha256
+        if table.oid not in digests:
+            digests[table.oid] = digest_table(connection, table, columns[table.oid])
+        return digests[table.oid].sha256
 
     fingerprint = Fingerprint(
         tables={table.quoted: digest(table) for table in tables},
         catalogue=catalogue_digest(tables, columns),
-        migrations=digest(migrations) if migrations else "",
+        schema=_names_digest([digest(migrations) if migrations else "", *(table.quoted for table in everything)]),
+        whole=whole,
     )
-    return fingerprint, whole
+    return fingerprint, digests
+
+
+def _names_digest(names: Iterable[str]) -> str:
+    return hashlib.sha256(framed(names)).hexdigest()

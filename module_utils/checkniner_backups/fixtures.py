@@ -10,6 +10,7 @@ import collections
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -64,6 +65,24 @@ class FixturesProcess:
         :param account: who runs it, if not ourselves
         :raises ApplicationError: the interpreter or the application does not start
         """
+        started = cls.launch(python, application_path, environment, work_path, account)
+        try:
+            started.wait_until_ready()
+        except BaseException:
+            started.close()
+            raise
+        return started
+
+    @classmethod
+    def launch(
+        cls,
+        python: Path,
+        application_path: Path,
+        environment: Mapping[str, str],
+        work_path: Path,
+        account: Account | None = None,
+    ) -> FixturesProcess:
+        """As `start`, but do not wait: before anything else, call `wait_until_ready`."""
         program = work_path / f"application-side-{os.getpid()}-{threading.get_ident()}.zip"
         write_program(program)
         account = account or ourselves()
@@ -76,6 +95,7 @@ class FixturesProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
+                start_new_session=True,  # so that `kill` reaches what it starts: the interpreter may be a wrapper
                 **account.options(),
             )
         except OSError as error:
@@ -86,16 +106,20 @@ class FixturesProcess:
         for pipe in (process.stdin, process.stdout):
             with suppress(OSError):  # Linux allows it up to a limit; smaller pipes only cost time
                 fcntl.fcntl(pipe or -1, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
-        late = threading.Timer(_PATIENCE, started.kill)
+        return started
+
+    def wait_until_ready(self) -> None:
+        """Wait until Django is set up; `registry` is known from then on.
+
+        :raises ApplicationError: the application does not start, or not in time
+        """
+        late = threading.Timer(_PATIENCE, self.kill)
+        late.daemon = True
         late.start()
         try:
-            started.registry = Registry.parse(started._receive("ready"))
-        except BaseException:
-            started.close()
-            raise
+            self.registry = Registry.parse(self._receive("ready"))
         finally:
             late.cancel()
-        return started
 
     @property
     def alive(self) -> bool:
@@ -211,7 +235,9 @@ class FixturesProcess:
 
     def kill(self) -> None:
         """End the process at once, from any thread: who waits for it gets an ApplicationError."""
-        self._process.kill()
+        if self._process.returncode is None:  # not reaped yet: the id is still its own
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Let the process end, or end it; nothing of it stays."""
@@ -222,7 +248,7 @@ class FixturesProcess:
         try:
             self._process.wait(timeout=1)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            self.kill()
             self._process.wait()
         self._listener.join(timeout=1)
         self._program.unlink(missing_ok=True)
@@ -262,7 +288,7 @@ class FixturesProcess:
         except (OSError, ValueError, channel.ProtocolError):
             frame = None
         if frame is None:
-            self._process.kill()
+            self.kill()
             status = self._process.wait()
             self._listener.join(timeout=1)
             last = next((line for line in reversed(self._words) if line.strip()), "it said nothing")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import shutil
 import time
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,15 +17,16 @@ from typing import TYPE_CHECKING
 from . import changes
 from .changes import Look, Verdict
 from .errors import LockTimeoutError
+from .job import Job
 from .postgres.digest import TableDigest
-from .postgres.dsn import Dsn
-from .settings import Settings
-from .state import Fingerprint, Saved, State
+from .state import Fingerprint, Saved
+from .watching import Part, RowReader, side_by_side
 
 if TYPE_CHECKING:
     from .dataset import Dataset
     from .fixtures import FixturesProcess
     from .fixtures_report import Registry
+    from .postgres.session import Connection
     from .postgres.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
@@ -42,19 +44,6 @@ class Dumped:
     dataset: Dataset | None = None
     memory: Saved | None = None
     fault: bool = False
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a run has to do. `saved` is what may be compared with; where it is None, `why_not` says why."""
-
-    settings: Settings
-    state: State
-    dsn: Dsn
-    environment: dict[str, str]
-    saved: Saved | None
-    why_not: str
-    force: bool
 
 
 def look_and_dump(job: Job, folder: Path) -> Dumped:
@@ -87,8 +76,10 @@ class _Attempt:
     def run(self) -> Dumped:
         from .postgres.snapshot import exported_snapshot
 
-        if self.job.saved is None or self.job.force:
-            self._start_django()  # before the first lock: it takes a while
+        # Needed for sure, or needed in the attempt before: then before the first lock, for it takes a while.
+        needed = self.job.saved is None or self.job.force or self.process is not None
+        if needed and (starting := self._start_django()):
+            starting.read()
         with exported_snapshot(self.job.dsn, self.job.settings.lock_timeout) as snapshot:
             moment = time.time()
             cheap, known = self._second_look(snapshot)
@@ -96,16 +87,15 @@ class _Attempt:
                 self.job.saved, moment, self.job.settings.full_look_every
             )
             if cheap and self.job.saved and not due and not self.job.force:
-                self.job.state.store(replace(self.job.saved, mark=snapshot.mark))
+                self.job.state.store_over(self.job.saved, replace(self.job.saved, mark=snapshot.mark))
                 return Dumped(cheap)
             return self._third_look(snapshot, moment, cheap, known)
 
     def _second_look(self, snapshot: Snapshot) -> tuple[Verdict | None, dict[int, TableDigest]]:
         """Return "unchanged" or None, and the digests of whole tables that were taken on the way."""
-        if self.job.saved is None or self.job.saved.fingerprint is None or self.job.force:
+        if self.job.saved is None or not self.job.saved.fingerprint.whole or self.job.force:
             return None, {}
-        ignored = {name: frozenset(columns) for name, columns in self.job.saved.ignored.items()}
-        now, known = _fingerprint(snapshot, self.job.saved.business_tables, ignored, {})
+        now, known = self._fingerprint(snapshot, self.job.saved.business_tables, self.job.saved.ignored, {})
         return changes.by_rows(self.job.saved, now), known
 
     def _third_look(
@@ -113,7 +103,10 @@ class _Attempt:
     ) -> Dumped:
         from .dataset import dump
 
-        process = self._start_django()
+        if starting := self._start_django():
+            self._watched(snapshot, starting)
+        process = self.process
+        assert process  # noqa: S101 - for the type checker: it was started above
         process.registry.tables(self.job.settings.business_apps)  # an unknown app is told before anything is read
         folder = self.folder / "dataset"
         shutil.rmtree(folder, ignore_errors=True)  # of an earlier attempt
@@ -126,7 +119,7 @@ class _Attempt:
         if not verdict.changed and self.job.saved:
             # Equal but for `django_migrations` perhaps: another app's migration need not be looked into twice.
             seen = replace(self.job.saved, mark=snapshot.mark, full_look_at=moment, fingerprint=memory.fingerprint)
-            self.job.state.store(seen)
+            self.job.state.store_over(self.job.saved, seen)
             return Dumped(verdict)
         same_django = self.job.saved is not None and self.job.saved.django == memory.django
         fault = same_django and not self.job.force and (cheap is not None or self._mark_says_unchanged(snapshot))
@@ -135,19 +128,40 @@ class _Attempt:
     def _mark_says_unchanged(self, snapshot: Snapshot) -> bool:
         return self.job.saved is not None and changes.by_mark(self.job.saved, snapshot.mark) is not None
 
-    def _start_django(self) -> FixturesProcess:
+    def _start_django(self) -> _Starting | None:
+        """Start the application's interpreter; return the work of waiting until Django is there, None if it is."""
         from .fixtures import FixturesProcess
 
-        if self.process is None or not self.process.alive:
-            self.process = self.stack.enter_context(
-                FixturesProcess.start(
-                    self.job.settings.virtualenv / "bin" / "python",
-                    self.job.settings.application_path,
-                    self.job.environment,
-                    self.folder,
-                )
+        if self.process and self.process.alive:
+            return None
+        self.process = self.stack.enter_context(
+            FixturesProcess.launch(
+                self.job.settings.virtualenv / "bin" / "python",
+                self.job.settings.application_path,
+                self.job.environment,
+                self.folder,
             )
-        return self.process
+        )
+        return _Starting(self.process)
+
+    def _watched(self, snapshot: Snapshot, part: Part) -> None:
+        from .postgres.snapshot import Patience
+
+        side_by_side([part], Patience(snapshot, self.job.settings.migration_wait))
+
+    def _fingerprint(
+        self,
+        snapshot: Snapshot,
+        names: tuple[str, ...],
+        ignored: Mapping[str, Iterable[str]],
+        known: Mapping[int, TableDigest],
+    ) -> tuple[Fingerprint, dict[int, TableDigest]]:
+        hashing = _Hashing(snapshot, names, ignored, known)
+        if hashing.all_known:
+            hashing.work(snapshot.connection)
+        else:
+            self._watched(snapshot, hashing)
+        return hashing.fingerprint, hashing.digests
 
     def _memory(self, snapshot: Snapshot, moment: float, dataset: Dataset, registry: Registry) -> Saved:
         apps = self.job.settings.business_apps
@@ -160,23 +174,62 @@ class _Attempt:
             if table:
                 ignored.setdefault(table.quoted, []).append(column)
                 noisy_apps.add(path.split(".")[0])
-        frozen = {name: frozenset(columns) for name, columns in ignored.items()}
-        fingerprint, _ = _fingerprint(snapshot, names, frozen, dataset.digests)
+        fingerprint, _ = self._fingerprint(snapshot, names, ignored, dataset.digests)
         members = {member.name: member.sha256 for member in dataset.members}
-        # A field that is ignored stands in the fixture all the same: there the rows' digests decide alone.
-        fixtures = {app: members[f"{app}.json"] for app in apps if app not in noisy_apps and f"{app}.json" in members}
+        # A field that is ignored stands in the fixture all the same: there the rows' digests decide alone, if they can.
+        left_out = noisy_apps if fingerprint.whole else set()
+        fixtures = {app: members[f"{app}.json"] for app in apps if app not in left_out and f"{app}.json" in members}
         return Saved(
-            key="", size=0, sha256="", at=moment, shape=self.job.settings.shape(), mark=snapshot.mark,
+            key="", size=0, sha256="", at=moment, shape=self.job.settings.shape(), source=self.job.dsn.place(),
+            mark=snapshot.mark,
             business_tables=tuple(names), ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
             full_look_at=moment, seen_in_store_at=0, django=registry.django,
         )  # fmt: skip
 
 
-def _fingerprint(
-    snapshot: Snapshot, names: tuple[str, ...], ignored: dict[str, frozenset[str]], known: dict[int, TableDigest]
-) -> tuple[Fingerprint | None, dict[int, TableDigest]]:
-    tables = changes.business_tables(snapshot, names)
-    if tables is None:
-        return None, {}
-    migrations = snapshot.find(changes.MIGRATIONS_TABLE)
-    return changes.take_fingerprint(snapshot.connection, tables, migrations, ignored, known)
+class _Hashing(RowReader):
+    """Takes the fingerprint of the business data."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        names: tuple[str, ...],
+        ignored: Mapping[str, Iterable[str]],
+        known: Mapping[int, TableDigest],
+    ) -> None:
+        super().__init__(snapshot)
+        self._tables, self._whole = changes.business_tables(snapshot, names)
+        self._migrations = snapshot.find(changes.MIGRATIONS_TABLE)
+        self._ignored = {name: frozenset(columns) for name, columns in ignored.items()}
+        self.digests = dict(known)
+        self.fingerprint: Fingerprint
+
+    @property
+    def all_known(self) -> bool:
+        """Whether no row has to be read."""
+        wanted = {table.oid for table in (*self._tables, self._migrations) if table}
+        return not self._ignored and wanted <= self.digests.keys()
+
+    def work(self, connection: Connection) -> None:
+        self.fingerprint, self.digests = changes.take_fingerprint(
+            connection,
+            self._tables,
+            migrations=self._migrations,
+            everything=self.snapshot.tables,
+            ignored=self._ignored,
+            known=self.digests,
+            whole=self._whole,
+        )
+
+
+class _Starting(Part):
+    """Waits until the application's Django is there."""
+
+    def __init__(self, process: FixturesProcess) -> None:
+        self._process = process
+
+    def read(self) -> None:
+        self._process.wait_until_ready()
+
+    def stop(self) -> None:
+        self._process.kill()

@@ -27,12 +27,15 @@ class Fingerprint:
 
     :param tables: digest (hex) of the rows of each business table, by quoted name
     :param catalogue: digest (hex) of those tables' columns and types
-    :param migrations: digest (hex) of `django_migrations`
+    :param schema: digest (hex) of `django_migrations` and of the names of all tables, business or not: a difference
+        there has to be looked into, and is no change by itself
+    :param whole: whether `tables` covers all business data; not where one is a view, or has its rows in other tables
     """
 
     tables: dict[str, str] = field(default_factory=dict)
     catalogue: str = ""
-    migrations: str = ""
+    schema: str = ""
+    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -40,10 +43,11 @@ class Saved:
     """The last archive that the store confirmed. Times are seconds since the epoch, UTC.
 
     :param shape: `Settings.shape()` at that time
+    :param source: which database it was read from, as text
     :param mark: the newest mark at which the data was known to equal the archive's; empty where there is none
     :param business_tables: Django's tables of the business apps at that dump
     :param ignored: columns left out of the comparison, by quoted table name
-    :param fingerprint: of the business data; None where a business table has no rows of its own (a view)
+    :param fingerprint: of the business data
     :param fixtures: digest (hex) of each business app's fixture
     :param full_look_at: when the last full comparison was made
     :param seen_in_store_at: when the archive was last seen there
@@ -55,10 +59,11 @@ class Saved:
     sha256: str
     at: float
     shape: str
+    source: str
     mark: str
     business_tables: tuple[str, ...]
     ignored: dict[str, list[str]]
-    fingerprint: Fingerprint | None
+    fingerprint: Fingerprint
     fixtures: dict[str, str]
     full_look_at: float
     seen_in_store_at: float
@@ -70,15 +75,20 @@ class Saved:
 
 
 def parse_saved(text: str) -> Saved | None:
-    """Given JSON, return what it says was saved, or None where it is not of this version."""
+    """Given JSON, return what it says was saved, or None where it is damaged or not of this version."""
     try:
         data: dict[str, Any] = json.loads(text)
         if data.pop("version") != _VERSION:
             return None
-        data["fingerprint"] = Fingerprint(**data["fingerprint"]) if data["fingerprint"] else None
+        data["fingerprint"] = Fingerprint(**data["fingerprint"])
         data["business_tables"] = tuple(data["business_tables"])
+        for name in ("at", "full_look_at", "seen_in_store_at"):
+            data[name] = float(data[name])
+        for name in ("key", "shape", "source", "mark"):
+            if not isinstance(data[name], str):
+                return None
         return Saved(**data)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
 
 
@@ -117,18 +127,55 @@ class State:
     def load(self) -> Saved | None:
         """Return what was last saved, or None where that is not known."""
         try:
-            return parse_saved(self._file.read_text())
+            return parse_saved(self._file.read_text(errors="replace"))
         except OSError:
             # Unknown is safe: the next tick saves.
             return None
 
     def store(self, saved: Saved) -> None:
         """Remember, so that a power cut leaves either the old memory or the new one."""
-        write_durably(self._file, saved.to_json().encode())
+        with self._writing():
+            write_durably(self._file, saved.to_json().encode())
+
+    def store_over(self, before: Saved, saved: Saved) -> None:
+        """Given what was remembered when a look began, remember `saved`; not if something else is remembered by now.
+
+        A playbook uploads between its steps without the lock. What it saved is the newest archive then, and a look
+        that compared with the one before must not make it forgotten.
+        """
+        with self._writing():
+            if self.load() == before:
+                write_durably(self._file, saved.to_json().encode())
+
+    def store_newer(self, saved: Saved) -> None:
+        """Remember, unless something newer of the same shape was saved meanwhile: that is what to compare with."""
+        with self._writing():
+            newer = self.load()
+            if newer is None or newer.at <= saved.at or newer.shape != saved.shape:
+                write_durably(self._file, saved.to_json().encode())
 
     def forget(self) -> None:
         """Forget what was last saved: the next tick saves."""
         self._file.unlink(missing_ok=True)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Keep other writers of the memory out for a moment: a lock of its own, on the folder itself."""
+        try:
+            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DiskError.at(self.folder, error) from None
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
+
+    def sweep(self) -> None:
+        """Remove half-written files that a killed run has left. To be called with the lock held."""
+        for folder, pattern in ((self.folder, f".{self._file.name}.*"), (self.folder / "archives", "*.part")):
+            for path in folder.glob(pattern):
+                path.unlink(missing_ok=True)
 
     @contextmanager
     def work_folder(self) -> Iterator[Path]:

@@ -79,6 +79,10 @@ class Dsn:
         query = "?" + urlencode(self.options) if self.options else ""
         return f"postgresql://{login + '@' if login else ''}{host}/{quote(self.database, safe='')}{query}"
 
+    def place(self) -> str:
+        """Return a text that is another one for another database, server or role."""
+        return f"{self}, port {self.port or 'default'}"
+
     def __str__(self) -> str:
         """Return a text for messages: without the password."""
         return f"database {self.database!r} on {self.host or 'the local socket'}" + (

@@ -40,18 +40,26 @@ END
 """
 
 
+_PATIENCE = 60
+"""Seconds for what takes a millisecond: a server that is not back by then hangs."""
+
+
 def cheap_mark(dsn: Dsn) -> str:
     """Given a database, return its mark as a new session sees it; empty on a standby.
 
     :raises DatabaseError: the server cannot be reached or refuses
     """
+    hint = "is the server running, and is the database URL right?"
     command = [str(client_program("psql")), "-X", "-A", "-t", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-c", _QUERY]
-    done = subprocess.run(
-        command, env=dsn.environment(), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL
-    )
+    try:
+        done = subprocess.run(
+            command, env=dsn.environment(), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
+            timeout=_PATIENCE,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        raise DatabaseError(f"cannot look at {dsn}: no answer within {_PATIENCE} s", hint) from None
     if done.returncode != 0:
         lines = "; ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
-        hint = "is the server running, and is the database URL right?"
         raise DatabaseError(f"cannot look at {dsn}: {lines[:500]}", hint)
     return done.stdout.strip()
 

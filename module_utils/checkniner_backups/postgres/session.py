@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     Connection = psycopg.Connection[tuple[Any, ...]]
 
+# A connection whose other end vanished without a word is noticed after two minutes, not after two hours.
+_KEEPALIVE = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6, "tcp_user_timeout": 120_000}
 _GONE = re.compile(r'FATAL: +database ".*" does not exist')
 _HINTS = {
     "28P01": "the password in the database URL is wrong",
@@ -36,7 +38,7 @@ def connect(dsn: Dsn) -> Iterator[Connection]:
     import psycopg
 
     with translated(dsn):
-        arguments: dict[str, Any] = dsn.arguments()
+        arguments: dict[str, Any] = {**_KEEPALIVE, **dsn.arguments()}
         with psycopg.connect(
             **arguments, autocommit=True, connect_timeout=CONNECT_TIMEOUT, application_name="checkniner-backups"
         ) as connection:

@@ -41,7 +41,8 @@ _SETTINGS = (
 
 _TABLES = """
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text,
-       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname)
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
+       EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
@@ -60,6 +61,7 @@ class Table:
     name: str
     kind: str
     quoted: str
+    has_children: bool = False
 
     @property
     def has_rows(self) -> bool:
@@ -78,6 +80,8 @@ class Snapshot:
     tables: tuple[Table, ...]
     search_path: tuple[str, ...]
     lock_timeout: float
+    waited_since: float | None = None
+    """Monotonic time since when somebody waits for our locks, as far as was seen."""
 
     def find(self, name: str) -> Table | None:
         """Given a table's name as Django has it, return the table that it means, or None.
@@ -172,7 +176,6 @@ class Patience:
         """:param limit: seconds"""
         self._snapshot = snapshot
         self._limit = limit
-        self._since: float | None = None
 
     def check(self) -> None:
         """Look whether somebody waits for us; call it every now and then while others read.
@@ -180,11 +183,11 @@ class Patience:
         :raises LockTimeoutError: somebody has waited for longer than the limit
         """
         if not self._snapshot.waiting():
-            self._since = None
+            self._snapshot.waited_since = None
             return
         now = time.monotonic()
-        self._since = self._since or now
-        if now - self._since >= self._limit:
+        self._snapshot.waited_since = self._snapshot.waited_since or now
+        if now - self._snapshot.waited_since >= self._limit:
             raise LockTimeoutError(
                 f"a session has waited {self._limit:.0f} s for tables that are being backed up; they are let go",
                 "a migration is running; the backup is tried again",
