@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .proof import NOT_PROVEN, Proof
@@ -29,7 +31,35 @@ class _Digest:
         return self._hash.hexdigest()
 
 
-def prove_fixtures(process: FixturesProcess, manifest: Manifest | None, apps: tuple[str, ...]) -> Proof:
+@dataclass(frozen=True)
+class Fixtures:
+    """What the application would dump: the digest (hex) of each app's fixture, and how many objects there are."""
+
+    digests: Mapping[str, str]
+    objects: int
+
+
+def digest_fixtures(process: FixturesProcess, apps: Sequence[str] = (), *, inside: bool = False) -> Fixtures:
+    """Given the application on a database, dump fixtures to nowhere and return their digests.
+
+    :param apps: labels; empty for all
+    :param inside: within the transaction of a load that is not committed yet
+    """
+    digests: dict[str, _Digest] = {}
+
+    def open_member(app: str) -> _Digest:
+        return digests.setdefault(app, _Digest())
+
+    report = process.dump(
+        snapshot=None, lock_tables=[], lock_timeout=0, apps=list(apps) or None, open_member=open_member, inside=inside
+    )
+    objects = sum(model.objects for model in report.models)
+    return Fixtures({app: digest.hexdigest() for app, digest in digests.items()}, objects)
+
+
+def prove_fixtures(
+    process: FixturesProcess, manifest: Manifest | None, apps: tuple[str, ...], *, inside: bool = False
+) -> Proof:
     """Given the application on the restored database, the manifest and the apps that were loaded, compare digests.
 
     The fixtures' form makes this possible: what a new database numbers anew (content types, permissions) is written
@@ -37,20 +67,13 @@ def prove_fixtures(process: FixturesProcess, manifest: Manifest | None, apps: tu
     """
     if manifest is None:
         return NOT_PROVEN
-    digests: dict[str, _Digest] = {}
-
-    def open_member(app: str) -> _Digest:
-        return digests.setdefault(app, _Digest())
-
-    report = process.dump(snapshot=None, lock_tables=[], lock_timeout=0, apps=list(apps), open_member=open_member)
+    found = digest_fixtures(process, apps, inside=inside)
     differences = []
     for app in apps:
         member = manifest.member(f"{app}.json")
-        if member is None or app not in digests or digests[app].hexdigest() != member.sha256:
+        if member is None or found.digests.get(app) != member.sha256:
             differences.append(f"the fixture of {app}")
-    objects = sum(model.objects for model in report.models)
     if differences:
-        return Proof(
-            False, len(apps), objects, tuple(differences), f"NOT equal to the archive: {', '.join(differences)}"
-        )
-    return Proof(True, len(apps), objects, (), f"proven: fixtures of {len(apps)} apps, {objects} objects")
+        words = f"NOT equal to the archive: {', '.join(differences)}"
+        return Proof(False, len(apps), found.objects, tuple(differences), words)
+    return Proof(True, len(apps), found.objects, (), f"proven: fixtures of {len(apps)} apps, {found.objects} objects")

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .application import check_user, read_activate, run_command
+from .application import check_user, read_activate
 from .errors import ArchiveError, ProofError, RestoreError
 from .postgres.dsn import Dsn, parse_url
 from .proof import NOT_PROVEN, Proof, prove_sql
 from .settings import Settings
 
 if TYPE_CHECKING:
-    from .archive_reader import ArchiveReader
+    from .account import Account
+    from .archive_reader import ArchiveMember, ArchiveReader
     from .manifest import Manifest, Member
 
 log = logging.getLogger(__name__)
+
+Progress = Callable[[int], None]
+"""Is told how many bytes more were read."""
 
 _GZIP = b"\x1f\x8b"
 
@@ -115,25 +119,41 @@ def owner_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:
     return parse_url(environment["DATABASE_URL"]), environment
 
 
-def restore_sql(settings: Settings, source: Source, database: str, *, skip_settings: bool = False) -> Proof:
+def restore_sql(
+    settings: Settings, source: Source, database: str, *, skip_settings: bool = False, progress: Progress | None = None
+) -> Proof:
     """Given a new, empty database that belongs to the application's role, load the archive's SQL and prove it.
 
     :param skip_settings: leave out the settings that `ALTER DATABASE` had made
     :raises ProofError: what was loaded differs from the manifest
     :raises BackupsError: anything else; the new database is then good for nothing but to be dropped
     """
+    check_user()
+    live, _ = owner_dsn(settings)
+    return load_and_prove(live.to(database), source, skip_settings=skip_settings, progress=progress)
+
+
+def load_and_prove(
+    dsn: Dsn,
+    source: Source,
+    *,
+    skip_settings: bool = False,
+    account: Account | None = None,
+    progress: Progress | None = None,
+) -> Proof:
+    """Given the way to a new, empty database as its owner, load the archive's SQL and prove it; see `restore_sql`.
+
+    :param account: who runs `psql`, if not ourselves
+    """
     from .postgres.load import load_sql
     from .postgres.properties import apply_properties
 
-    check_user()
-    live, _ = owner_dsn(settings)
-    dsn = live.to(database)
     loaded = False
     with opened(source) as reader:
         for member in reader:
             if member.name.endswith(".sql") and not loaded:
-                log.info("loading %s into %s", member.name, database)
-                load_sql(dsn, member.chunks(), _prepared_schemas(reader.manifest))
+                log.info("loading %s into %s", member.name, dsn.database)
+                load_sql(dsn, told(member, progress), _prepared_schemas(reader.manifest), account)
                 loaded = True
         manifest = reader.manifest
     if not loaded:
@@ -145,7 +165,7 @@ def restore_sql(settings: Settings, source: Source, database: str, *, skip_setti
         facts["settings"] = []
     apply_properties(dsn, facts)
     log.info("comparing %d tables with the manifest", len(manifest.tables))
-    return _checked(prove_sql(dsn, manifest, skip_settings=skip_settings))
+    return checked(prove_sql(dsn, manifest, skip_settings=skip_settings))
 
 
 def _prepared_schemas(manifest: Manifest | None) -> set[str]:
@@ -154,67 +174,43 @@ def _prepared_schemas(manifest: Manifest | None) -> set[str]:
     return {each["schema"] for each in extensions if not each["trusted"]}
 
 
-def restore_fixtures(settings: Settings, source: Source, database: str, apps: Iterable[str] = ()) -> Proof:
+def restore_fixtures(
+    settings: Settings,
+    source: Source,
+    database: str,
+    apps: Iterable[str] = (),
+    *,
+    other_migrations: bool = False,
+    progress: Progress | None = None,
+) -> Proof:
     """Given a new, empty database that belongs to the application's role, migrate it, load fixtures and prove them.
 
     :param apps: labels of the apps to load; empty for all that the archive holds
+    :param other_migrations: load although the application's migrations are not the archive's
     :raises ProofError: what was loaded differs from the archive
     :raises BackupsError: anything else; the new database is then good for nothing but to be dropped
     """
+    from .fixtures_restore import into_new, target_of
+
     check_user()
-    live, environment = owner_dsn(settings)
-    python = str(settings.virtualenv / "bin" / "python")
-    environment["DATABASE_URL"] = live.to(database).url()
-    log.info("migrating %s", database)
-    migrate = [python, "-m", "django", "migrate", "--no-input", "--verbosity", "0"]
-    status = run_command(migrate, settings.application_path, environment)
-    if status:
-        raise RestoreError(f"migrate ended with status {status}", "its own words stand above")
-    return load_fixtures(settings, source, environment, apps)
+    live, _ = owner_dsn(settings)
+    with target_of(settings, live.to(database).url()) as target:
+        return into_new(target, source, apps, other_migrations=other_migrations, progress=progress)
 
 
-def load_fixtures(settings: Settings, source: Source, environment: dict[str, str], apps: Iterable[str]) -> Proof:
-    """Given the application's environment on a migrated database, load fixtures in one transaction and prove them.
+def told(member: ArchiveMember, progress: Progress | None) -> Iterator[bytes]:
+    """Given a member of an archive, yield its bytes, and tell how many they are."""
+    for chunk in member.chunks():
+        if progress:
+            progress(len(chunk))
+        yield chunk
 
-    :raises ProofError: what was loaded differs from the archive
+
+def checked(proof: Proof) -> Proof:
+    """Given a proof, return it.
+
+    :raises ProofError: something differs
     """
-    from .fixtures import FixturesProcess
-    from .fixtures_proof import prove_fixtures
-    from .state import scratch_folder
-
-    wanted = tuple(apps)
-    python = settings.virtualenv / "bin" / "python"
-    with (
-        scratch_folder(settings.state_path) as folder,
-        FixturesProcess.start(python, settings.application_path, environment, folder) as process,
-    ):
-        with opened(source) as reader:
-            chosen = _choose(reader, wanted)
-            report = process.load(chosen, _members(reader, chosen), empty=True)
-            manifest = reader.manifest
-        log.info("loaded %d objects", sum(report.objects.values()))
-        return _checked(prove_fixtures(process, manifest, chosen))
-
-
-def _choose(reader: ArchiveReader, wanted: tuple[str, ...]) -> tuple[str, ...]:
-    if reader.manifest is None:
-        return wanted
-    there = tuple(member.name[:-5] for member in reader.manifest.members if member.name.endswith(".json"))
-    unknown = sorted(set(wanted) - set(there))
-    if unknown:
-        raise RestoreError(
-            f"the archive holds no fixture of {', '.join(unknown)}", f"it holds those of {', '.join(there)}"
-        )
-    return tuple(app for app in there if not wanted or app in wanted)
-
-
-def _members(reader: ArchiveReader, apps: tuple[str, ...]) -> Iterator[tuple[str, Iterator[bytes]]]:
-    for member in reader:
-        if member.name.endswith(".json") and (not apps or member.name[:-5] in apps):
-            yield member.name[:-5], member.chunks()
-
-
-def _checked(proof: Proof) -> Proof:
     if proof.failed:
         raise ProofError(
             f"what was restored is {proof.words}",

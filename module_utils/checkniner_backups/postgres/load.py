@@ -16,46 +16,46 @@ it owns: `ALTER ROLE ... PASSWORD`, `DROP DATABASE`.
 from __future__ import annotations
 
 import contextlib
-import resource
 import secrets
 import subprocess
 import threading
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from ..account import Account, ourselves
 from ..errors import DatabaseError
 from .dsn import Dsn, client_program
 from .dump_text import loadable
 
 # Safe in a database that nobody uses yet: a crash during the load leaves a database that is dropped anyway.
 _OPTIONS = "-c synchronous_commit=off -c maintenance_work_mem=256MB -c statement_timeout=0 -c lock_timeout=0"
-_LIMITS = (resource.RLIMIT_NPROC, resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)
+# No process, no file that grows, no core dump. The kernel does not count root's processes: root loads nothing.
+_POWERLESS = ("prlimit", "--nproc=0:0", "--fsize=0:0", "--core=0:0", "--")
 
 
-def load_sql(dsn: Dsn, chunks: Iterable[bytes], schemas: Collection[str] = ()) -> None:
+def load_sql(dsn: Dsn, chunks: Iterable[bytes], schemas: Collection[str] = (), account: Account | None = None) -> None:
     """Given a new database, as its owner, and a plain dump piece by piece, load it; stop at the first error.
 
     :param schemas: names of schemas that an administrator has made already
+    :param account: who runs `psql`, if not ourselves
     :raises DatabaseError: a statement failed, or `psql`
     :raises ArchiveError: the dump is not complete
     """
     program = client_program("psql")
     _check_restricts(program)
-    command = [str(program), "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]
+    command = [*_POWERLESS, str(program), "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]
     environment = {**dsn.environment(), "PGOPTIONS": _OPTIONS, "PGAPPNAME": "checkniner-backups"}
     noise: list[bytes] = []
     with subprocess.Popen(
-        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as psql:
+        command, env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        **(account or ourselves()).options(),
+    ) as psql:  # fmt: skip
         assert psql.stdin  # noqa: S101 - for the type checker: they are pipes
         assert psql.stderr  # noqa: S101
         stderr = psql.stderr
         listener = threading.Thread(target=lambda: noise.extend(iter(lambda: stderr.read1(4096), b"")))  # type: ignore[attr-defined]
         listener.start()
         try:
-            # Now, before it has read a word.
-            for limit in _LIMITS:
-                resource.prlimit(psql.pid, limit, (0, 0))
             psql.stdin.write(f"\\restrict {secrets.token_hex(32)}\n".encode())
             for chunk in loadable(chunks, schemas):
                 psql.stdin.write(chunk)

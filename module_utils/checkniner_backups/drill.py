@@ -1,0 +1,288 @@
+"""A drill: a stored archive is restored both ways into a throwaway server, and compared with all that there is.
+
+It runs where the private key is. SQL and fixtures each get a new database; both are compared with the manifest and,
+dumped by the application, with each other. What came of it is recorded in the store, beside the archives.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from . import __version__
+from .account import unprivileged
+from .application import read_activate
+from .errors import BackupsError, DatabaseError, RestoreError
+from .restore import Source, inspect, is_plain, load_and_prove
+from .swap import Databases
+
+if TYPE_CHECKING:
+    from .catalogue import Archive
+    from .fixtures_restore import Target
+    from .postgres.dsn import Dsn
+    from .postgres.throwaway import Throwaway
+    from .restore import Inspection
+    from .store import Store
+
+log = logging.getLogger(__name__)
+
+FOLDER = "drills/"
+"""Below the store's prefix."""
+GOOD, UNPROVEN, BAD = "good", "not proven", "bad"
+NOT_DRILLED = "not drilled: no code of the application on this machine"
+_HEAD = 65536
+"""Bytes that are fetched for the session key."""
+_NO_ROLE = re.compile(r'role "([^"]+)" does not exist')
+_ROLES = 20
+"""So many roles an archive without a manifest may name."""
+_LEFT = re.compile(r"([0-9-]{10}T[0-9:]{8})\.json\Z")
+
+
+@dataclass(frozen=True)
+class Code:
+    """The application on this machine: a checkout and a virtualenv. Its environment is added to `bin/activate`'s."""
+
+    path: Path
+    virtualenv: Path
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to expect and what to use.
+
+    :param application: name of the application whose archives these are
+    :param code: None: SQL alone is drilled
+    :param gnupg_home: the operator's keyring, if it is not the usual one
+    :param allowed_extensions: that only a superuser may create
+    """
+
+    application: str
+    code: Code | None = None
+    gnupg_home: Path | None = None
+    allowed_extensions: tuple[str, ...] = ()
+    skip_settings: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one archive. `sql`, `fixtures` and `both` are words; `size` is in bytes, `seconds` in all."""
+
+    archive: str
+    verdict: str
+    sql: str
+    fixtures: str
+    both: str
+    size: int
+    seconds: float
+    at: str
+    engine: str = __version__
+
+
+def choose_archives(store: Store, archive: str = "latest", at: str = "", count: int = 0) -> list[Archive]:
+    """Given what is wanted, return the archives to drill; with a count, so many random ones.
+
+    :raises NotFoundError: there is none
+    """
+    from .catalogue import all_archives, choose
+
+    if count < 1:
+        return [choose(store, archive, at)]
+    found = list(all_archives(store)) or [choose(store)]
+    chosen = secrets.SystemRandom().sample(found, min(count, len(found)))
+    return sorted(chosen, key=lambda each: each.stamp, reverse=True)
+
+
+def drill(store: Store, archive: Archive, plan: Plan) -> Result:
+    """Given a stored archive, restore it both ways into a throwaway server and compare; a failure is a result too.
+
+    :raises DatabaseError: this machine has no PostgreSQL server: nothing was drilled
+    """
+    from .postgres.throwaway import throwaway
+
+    started = time.monotonic()
+    words = {"sql": "not reached", "fixtures": "not reached", "both": "not reached"}
+    verdict = BAD
+    with throwaway(unprivileged(plan.code.path if plan.code else None)) as server:
+        try:
+            source = _fetched(store, archive, server, plan)
+            verdict = _Rehearsal(server, source, plan, words).run()
+        except BackupsError as error:
+            log.error("%s: %s", archive.key, error.message)
+            stage = next((name for name, said in words.items() if said == "not reached"), "both")
+            words[stage] = f"FAILED: {error.message}"
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Result(archive.key, verdict, **words, size=archive.size, seconds=time.monotonic() - started, at=now)
+
+
+def record(store: Store, result: Result) -> str:
+    """Given a result, store it and return its key. A key tells a good drill from others: who may only list sees it.
+
+    :raises StoreError: it could not be stored
+    """
+    moment = datetime.strptime(result.at, "%Y-%m-%dT%H:%M:%SZ")
+    ending = "" if result.verdict == GOOD else f".{result.verdict.replace(' ', '-')}"
+    while True:
+        key = f"{store.prefix}{FOLDER}{moment:%Y-%m-%dT%H:%M:%S}{ending}.json"
+        if store.look(key) is None:
+            store.put_json(key, asdict(result))
+            return key
+        moment += timedelta(seconds=1)
+
+
+def last_good(store: Store) -> datetime | None:
+    """Given a store, return when (UTC) the last good drill was; None if there was none. Lists, and reads nothing."""
+    folder = store.prefix + FOLDER
+    found = (_LEFT.fullmatch(each.key[len(folder) :]) for page in store.pages(folder) for each in page.objects)
+    stamps = [match[1] for match in found if match]
+    if not stamps:
+        return None
+    return datetime.strptime(max(stamps), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+
+
+def _fetched(store: Store, archive: Archive, server: Throwaway, plan: Plan) -> Source:
+    """Bring the archive here, encrypted as it is, and ask the operator's agent for the key of this one archive."""
+    from .gpg import session_key
+
+    head = store.read_head(archive.key, _HEAD)
+    key = "" if is_plain(head) else session_key(head, plan.gnupg_home)
+    path = server.work / archive.name
+    store.download(archive.key, path)
+    return Source(path, key)
+
+
+class _Rehearsal:
+    """One archive in one throwaway server. `words` says how far it came."""
+
+    def __init__(self, server: Throwaway, source: Source, plan: Plan, words: dict[str, str]) -> None:
+        self._server = server
+        self._source = source
+        self._plan = plan
+        self._words = words
+        self._inspection: Inspection = inspect(source)
+        self._password = secrets.token_urlsafe(24)
+        self._role = _loader(self._inspection, plan.application)
+
+    def run(self) -> str:
+        """Restore both ways and compare; return the verdict."""
+        self._check_application()
+        self._make_roles()
+        sql = self._load_sql()
+        proven = self._inspection.manifest is not None
+        if self._plan.code is None:
+            self._words.update(fixtures=NOT_DRILLED, both=NOT_DRILLED)
+        else:
+            self._compare(self._plan.code, sql)
+        return GOOD if proven else UNPROVEN
+
+    def _check_application(self) -> None:
+        manifest = self._inspection.manifest
+        if manifest and manifest.application != self._plan.application:
+            raise RestoreError(f"it is of the application {manifest.application!r}, not {self._plan.application!r}")
+
+    def _make_roles(self) -> None:
+        """Make the roles that the dump names: the real server has them."""
+        self._server.create_role(self._role, self._password)
+        manifest = self._inspection.manifest
+        if not manifest:
+            return
+        facts = manifest.database
+        named = {*facts.get("roles", ()), facts.get("owner", ""), *(table["owner"] for table in manifest.tables)}
+        named |= {row[0] for key in ("privileges", "settings") for row in facts.get(key, ())}
+        for role in sorted(named - {"", "PUBLIC", self._role}):
+            if not role.startswith("pg_"):  # the server's own, which are there or are missed
+                self._server.create_role(role)
+        # Only what owns tables: more rights than the real role has would hide a fault.
+        for owner in sorted({table["owner"] for table in manifest.tables} - {self._role}):
+            self._server.grant(owner, self._role)
+
+    def _new_database(self, name: str) -> Dsn:
+        made = Databases(self._server.admin, name).create(
+            self._role, self._inspection.database, self._plan.allowed_extensions
+        )
+        return self._server.dsn(made.database, self._role, self._password)
+
+    def _load_sql(self) -> Dsn:
+        for _ in range(_ROLES):
+            database = self._new_database("sql")
+            try:
+                proof = load_and_prove(
+                    database, self._source, skip_settings=self._plan.skip_settings, account=self._server.account
+                )
+            except DatabaseError as error:
+                # What an archive without a manifest does not say, PostgreSQL does.
+                missing = _NO_ROLE.search(error.message)
+                if self._inspection.manifest or not missing:
+                    raise
+                self._server.create_role(missing[1])
+                self._server.grant(missing[1], self._role)
+            else:
+                self._words["sql"] = proof.words
+                return database
+        raise RestoreError(f"the archive names more than {_ROLES} roles")
+
+    def _compare(self, code: Code, sql: Dsn) -> None:
+        from .fixtures_proof import digest_fixtures
+        from .fixtures_restore import into_new
+
+        fixtures = self._new_database("fixtures")
+        proof = into_new(self._target(code, fixtures), self._source)
+        self._words["fixtures"] = proof.words
+        with self._target(code, fixtures).started() as process:
+            of_fixtures = digest_fixtures(process)
+        with self._target(code, sql).started() as process:
+            of_sql = digest_fixtures(process)
+        differing = sorted(
+            app
+            for app in of_fixtures.digests.keys() | of_sql.digests.keys()
+            if of_fixtures.digests.get(app) != of_sql.digests.get(app)
+        )
+        if differing:
+            self._words["both"] = f"NOT equal: the fixtures of {', '.join(differing)} differ"
+            raise RestoreError(f"what was restored from SQL and from fixtures differs in {', '.join(differing)}")
+        self._words["both"] = f"equal: {len(of_sql.digests)} apps, {of_sql.objects} objects"
+
+    def _target(self, code: Code, database: Dsn) -> Target:
+        from .fixtures_restore import Target
+
+        environment = read_activate(code.virtualenv, self._server.account, needs_database=False)
+        environment |= {**code.environment, "DATABASE_URL": database.url()}
+        python = code.virtualenv / "bin" / "python"
+        return Target(python, code.path, environment, self._server.work, self._server.account)
+
+
+def _loader(inspection: Inspection, application: str) -> str:
+    """Return the role that the application has on its server: the one that most tables belong to."""
+    owners = Counter(table["owner"] for table in inspection.manifest.tables) if inspection.manifest else Counter()
+    return owners.most_common(1)[0][0] if owners else str(inspection.database.get("owner") or application)
+
+
+def rehearse(store: Store, archives: Sequence[Archive], plan: Plan) -> Iterator[tuple[Result, str]]:
+    """Given archives, drill one after the other; yield each result with the key of its record.
+
+    :raises ApplicationError: the application is not on this machine: nothing was drilled
+    """
+    if plan.code:
+        read_activate(plan.code.virtualenv, unprivileged(plan.code.path), needs_database=False)
+    for archive in archives:
+        log.info("drilling %s", archive.key)
+        result = drill(store, archive, plan)
+        yield result, record(store, result)
+
+
+def rows(results: Sequence[Result]) -> list[list[str]]:
+    """Given results, return them as the rows of a table: archive, verdict, seconds, and three lines of words each."""
+    found = []
+    for each in results:
+        found.append([each.archive, each.verdict, f"{each.seconds:.1f} s", f"SQL: {each.sql}"])
+        found.append(["", "", "", f"fixtures: {each.fixtures}"])
+        found.append(["", "", "", f"SQL and fixtures: {each.both}"])
+    return found

@@ -1,0 +1,217 @@
+"""Fixtures into a database, by the application's own code: a new one, one elsewhere, or the live one.
+
+The application is pointed at a database by `DATABASE_URL`. Whether it went there is looked at before anything is
+written: settings that do not follow the variable would empty a database that nobody meant.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .account import Account
+from .application import read_activate, run_command
+from .errors import ApplicationError, RestoreError
+from .fixtures import FixturesProcess
+from .fixtures_proof import prove_fixtures
+from .restore import Progress, Source, checked, opened, told
+from .state import scratch_folder
+
+if TYPE_CHECKING:
+    from .archive_reader import ArchiveReader
+    from .fixtures_report import Place
+    from .manifest import Manifest
+    from .proof import Proof
+    from .settings import Settings
+
+log = logging.getLogger(__name__)
+
+_SHOWN = 10
+_FIRST = ("contenttypes", "auth")
+"""What the plain fixtures of other apps refer to by id."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """The application's code, pointed at a database by `DATABASE_URL` in its environment.
+
+    :param work_path: a folder for a file of ours, 0700
+    :param account: who runs it, if not ourselves
+    """
+
+    python: Path
+    application_path: Path
+    environment: Mapping[str, str] = field(repr=False)
+    work_path: Path
+    account: Account | None = None
+
+    @contextmanager
+    def started(self) -> Iterator[FixturesProcess]:
+        """Yield the application's interpreter, connected to the database that is meant, and to no other.
+
+        :raises ApplicationError: its settings lead elsewhere
+        """
+        with FixturesProcess.start(
+            self.python, self.application_path, self.environment, self.work_path, self.account
+        ) as process:
+            _check_place(process.place(), self.environment["DATABASE_URL"])
+            yield process
+
+    def migrate(self) -> None:
+        """Make the application's tables, or bring them up to date.
+
+        :raises RestoreError: that failed
+        """
+        argv = [str(self.python), "-m", "django", "migrate", "--no-input", "--verbosity", "0"]
+        status = run_command(argv, self.application_path, self.environment, self.account)
+        if status:
+            raise RestoreError(f"migrate ended with status {status}", "its own words stand above")
+
+
+@contextmanager
+def target_of(settings: Settings, url: str = "") -> Iterator[Target]:
+    """Given the settings and a database's URL (empty: the live one's), yield the application pointed at it."""
+    environment = read_activate(settings.virtualenv)
+    if url:
+        environment["DATABASE_URL"] = url
+    with scratch_folder(settings.state_path) as folder:
+        yield Target(settings.virtualenv / "bin" / "python", settings.application_path, environment, folder)
+
+
+def into_new(
+    target: Target,
+    source: Source,
+    apps: Iterable[str] = (),
+    *,
+    other_migrations: bool = False,
+    progress: Progress | None = None,
+) -> Proof:
+    """Given a target that is a new, empty database, migrate it, load fixtures in one transaction and prove them.
+
+    :param apps: labels of the apps to load; empty for all that the archive holds
+    :param other_migrations: load although the application's migrations are not the archive's
+    :raises ProofError: what was loaded differs from the archive
+    :raises RestoreError: the target is not empty, or of another database, or has other migrations
+    """
+    with target.started() as process:
+        place = process.place()
+        if place.tables:
+            raise RestoreError(
+                f"the database {place.name} holds {place.tables} tables already", "name a new, empty database"
+            )
+        log.info("migrating %s", place.name)
+        target.migrate()
+        with opened(source) as reader:
+            chosen = choose(reader, apps)
+            if not other_migrations:
+                check_migrations(reader.manifest, process.place(), chosen)
+            manifest = reader.manifest
+            members = _members(reader, chosen, progress) if manifest else _old_members(source, chosen, progress)
+            report = process.load(chosen, members, empty=True)
+        log.info("loaded %d objects", sum(report.objects.values()))
+        return checked(prove_fixtures(process, manifest, chosen))
+
+
+def into_live(
+    target: Target,
+    source: Source,
+    apps: Iterable[str],
+    locked: Callable[[FixturesProcess], None],
+    *,
+    other_migrations: bool = False,
+    progress: Progress | None = None,
+) -> Proof:
+    """Given a target in use, replace the apps' rows by the archive's, in one transaction that is proven before it ends.
+
+    :param locked: called when nobody else can write the apps' tables; what it raises leaves everything as it was
+    :raises ProofError: what was loaded differs from the archive; everything is as it was
+    :raises BackupsError: anything else; everything is as it was
+    """
+    with target.started() as process, opened(source) as reader:
+        chosen = choose(reader, apps)
+        if not other_migrations:
+            check_migrations(reader.manifest, process.place(), chosen)
+        members = _members(reader, chosen, progress) if reader.manifest else _old_members(source, chosen, progress)
+        report = process.load(chosen, members, empty=True, locked=lambda: locked(process), hold=True)
+        log.info("loaded %d objects; comparing them before they count", sum(report.objects.values()))
+        proof = checked(prove_fixtures(process, reader.manifest, chosen, inside=True))
+        process.commit()
+        return proof
+
+
+def choose(reader: ArchiveReader, wanted: Iterable[str]) -> tuple[str, ...]:
+    """Given an archive and the apps that are wanted (none: all), return them in the archive's order.
+
+    :raises RestoreError: it does not hold one of them
+    """
+    wanted = tuple(wanted)
+    if reader.manifest is None:
+        return wanted
+    there = tuple(member.name[:-5] for member in reader.manifest.members if member.name.endswith(".json"))
+    unknown = sorted(set(wanted) - set(there))
+    if unknown or not there:
+        what = ", ".join(unknown) or "any app"
+        raise RestoreError(f"the archive holds no fixture of {what}", f"it holds those of {', '.join(there) or 'none'}")
+    return tuple(app for app in there if not wanted or app in wanted)
+
+
+def check_migrations(manifest: Manifest | None, place: Place, apps: Iterable[str]) -> None:
+    """Given an archive's manifest and the database to load into, compare the migrations of the apps.
+
+    :raises RestoreError: they differ; the message names them
+    """
+    theirs: Mapping[str, Iterable[str]] = manifest.fixtures.get("migrations", {}) if manifest else {}
+    if not theirs:
+        return
+    ahead, behind = [], []
+    for app in apps:
+        here, there = set(place.migrations.get(app, ())), set(theirs.get(app, ()))
+        ahead += [f"{app}.{name}" for name in sorted(here - there)]
+        behind += [f"{app}.{name}" for name in sorted(there - here)]
+    parts = [f"{_named(names)} {word}" for names, word in ((ahead, "only here"), (behind, "only there")) if names]
+    if parts:
+        raise RestoreError(
+            f"the application's migrations are not those of the archive: {'; '.join(parts)}",
+            "restore from SQL (source=sql), then run the application's migrate; or check out the application's version"
+            " of that time; to load all the same: other_migrations=true",
+        )
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
+
+
+def _members(
+    reader: ArchiveReader, apps: tuple[str, ...], progress: Progress | None
+) -> Iterator[tuple[str, Iterator[bytes]]]:
+    for member in reader:
+        if member.name.endswith(".json") and (not apps or member.name[:-5] in apps):
+            yield member.name[:-5], told(member, progress)
+
+
+def _old_members(
+    source: Source, apps: tuple[str, ...], progress: Progress | None
+) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Given an archive of the old scripts, yield its members in an order that resolves their ids: it is read thrice."""
+    for group in (_FIRST[:1], _FIRST[1:], ()):
+        with opened(source) as reader:
+            for app, chunks in _members(reader, apps, progress):
+                if app in group or not (group or app in _FIRST):
+                    yield app, chunks
+
+
+def _check_place(place: Place, url: str) -> None:
+    import dj_database_url
+
+    wanted = dj_database_url.parse(url)
+    name, host = str(wanted.get("NAME") or ""), str(wanted.get("HOST") or "")
+    if place.name != name or (place.host and host and place.host != host):
+        raise ApplicationError(
+            f"the application was sent to the database {name!r}, but its settings lead to {place.name!r}",
+            "its settings must take the database from DATABASE_URL; nothing was written",
+        )

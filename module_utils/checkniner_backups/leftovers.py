@@ -1,0 +1,65 @@
+"""What a killed run leaves behind, and how the next one knows that nobody needs it any more.
+
+Who works in a temporary folder holds a lock on the folder itself; the kernel lets go of it however that process ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_JUST_MADE = 60.0
+"""Seconds: between making a folder and locking it, it looks abandoned."""
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Given a folder of ours, hold it: `sweep` leaves it alone."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def sweep(base: Path, pattern: str, *, just_made: float = _JUST_MADE) -> list[Path]:
+    """Given a folder and a pattern of names, remove the folders and files in it that are ours and that nobody holds.
+
+    :param just_made: seconds; what is younger stays
+    :returns: what was removed
+    """
+    removed = []
+    for path in sorted(base.glob(pattern)):
+        with suppress(OSError):
+            found = path.lstat()
+            if found.st_uid != os.geteuid() or time.time() - found.st_mtime < just_made or path.is_symlink():
+                continue
+            if not _is_free(path):
+                continue
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
+            log.info("removed %s, which a killed run had left", path)
+            removed.append(path)
+    return removed
+
+
+def _is_free(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
