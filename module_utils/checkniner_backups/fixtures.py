@@ -22,6 +22,7 @@ from typing import Any
 from .account import Account, ourselves
 from .application_side import channel
 from .errors import ApplicationError, LockTimeoutError
+from .fixtures_digest import FixtureDigest
 from .fixtures_program import scrubbed, write_program
 from .fixtures_report import FixturesReport, LoadReport, Member, Place, Registry
 
@@ -215,15 +216,20 @@ class FixturesProcess:
         if locked:
             self._receive("locked")
             locked()
+        digests: dict[str, str] = {}
         for app, chunks in members:
             self._send(do="load-member", app=app)
+            digest = FixtureDigest()
             for chunk in chunks:
+                digest.write(chunk)
                 for start in range(0, len(chunk), channel.FRAME_SIZE):
                     self._write(channel.DATA_FRAME, chunk[start : start + channel.FRAME_SIZE])
             self._write(channel.DATA_FRAME, b"")
+            digest.close()
+            digests[app] = digest.hexdigest()
         self._send(do="load-end")
         message = self._receive("loaded")
-        return LoadReport(apps=tuple(message["apps"]), objects=dict(message["models"]))
+        return LoadReport(apps=tuple(message["apps"]), objects=dict(message["models"]), digests=digests)
 
     def commit(self) -> None:
         """Make what a load with `hold` has done lasting.

@@ -24,13 +24,14 @@ from .application_side import (
     plainness,
     plan,
     serializing,
+    statement,
 )
 from .application_side import registry as registry_side
 
 # All are imported, though only their text is wanted: so Ansible sees that it must ship them.
 _MODULES = (
     application_side, channel, columns, copyout, dump, jsonstream, load, lookups, main, place, plainness, plan,
-    registry_side, serializing,
+    registry_side, serializing, statement,
 )  # fmt: skip
 _PACKAGE = "checkniner_application_side"
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|DSN", re.IGNORECASE)

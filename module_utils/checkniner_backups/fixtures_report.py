@@ -157,10 +157,12 @@ class LoadReport:
 
     :param apps: those whose members came
     :param objects: number of objects of each model
+    :param digests: `FixtureDigest` (hex) of each app's member
     """
 
     apps: tuple[str, ...]
     objects: Mapping[str, int]
+    digests: Mapping[str, str]
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ Django is imported; Django only inside functions; Python 3.8 and Django 3.2 are 
 
 * channel: frames on the two pipes
 * registry: which apps and models there are, in which order
-* plan: which models PostgreSQL can serialise by itself, and with which SQL
+* plan: which models PostgreSQL can serialise by itself, and with which SQL (columns, plainness, statement)
+* copyout, serializing: the fast way and Django's way
 * dump: one snapshot, one member per app
 * jsonstream: a fixture's objects, one after the other, from chunks of any size
-* load: all members in one transaction
+* load: all members in one transaction (lookups)
 * main: the loop that takes commands
 """

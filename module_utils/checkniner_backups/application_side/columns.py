@@ -77,6 +77,13 @@ class ColumnTypes:
         self.tables: dict[str, dict[str, tuple[str, int]]] = {}
         self.kinds: dict[str, str] = {}
 
+    def is_there(self, table: str) -> bool:
+        """Given a table's or view's name, return whether it exists."""
+        if self.connection.vendor == "postgresql":
+            return bool(self.relation_kind(table))
+        with self.connection.cursor() as cursor:
+            return table in self.connection.introspection.table_names(cursor, include_views=True)
+
     def relation_kind(self, table: str) -> str:
         """Given a table's name, return PostgreSQL's letter for its kind; nothing if it does not exist."""
         self._read(table)

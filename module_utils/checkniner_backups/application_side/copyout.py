@@ -6,7 +6,7 @@ import io
 from typing import Any, Callable  # noqa: UP035  Python 3.8
 
 from .channel import FRAME_SIZE
-from .plan import DELIMITER, NEWLINE
+from .statement import DELIMITER, NEWLINE
 
 _DELIMITER = DELIMITER.encode()
 _NEWLINE = NEWLINE.encode()
@@ -71,7 +71,7 @@ def copy_out(connection: Any, statement: str, handle: Callable[[bytes], None]) -
     rows.flush()
 
 
-def _copy_by_psycopg3(cursor: Any, statement: str, rows: io.BufferedWriter) -> None:
+def _copy_by_psycopg3(cursor: Any, statement: str, rows: Any) -> None:
     """Read rows from psycopg's `pq` layer: its `Copy` object costs as much again for each row."""
     from psycopg import errors, pq
 

@@ -17,9 +17,10 @@ from .channel import FRAME_SIZE, Channel
 from .columns import NotPlainError
 from .copyout import ObjectWriter, copy_out
 from .place import migrations
-from .plan import Plan, Planner
+from .plan import Planner
 from .registry import ALIAS, auto_many_to_many
 from .serializing import DjangoSerializer, all_rows
+from .statement import Plan
 
 _LOCKED_OUT = ("55P03", "40P01")  # lock_not_available, deadlock_detected
 
@@ -78,6 +79,7 @@ def _begin(connection: Any, command: dict[str, Any]) -> None:
         "datestyle": "'ISO, MDY'",
         "intervalstyle": "'postgres'",
         "bytea_output": "'hex'",
+        "standard_conforming_strings": "on",
         "jit": "off",
     }
     statements += [f"SET LOCAL {name} = {value}" for name, value in settings.items()]
@@ -182,9 +184,7 @@ class _Dump:
 
     def _by_django(self, model: Any, sink: Any, separator: bytes) -> int:
         """Given a model, let Django serialise it; return the number of objects."""
-        table = model._meta.db_table
-        unmanaged = not model._meta.managed and self.connection.vendor == "postgresql"
-        if unmanaged and not self.planner.types.relation_kind(table):
+        if not model._meta.managed and not self.planner.types.is_there(model._meta.db_table):
             self.warnings.append(f"{model._meta.label_lower}: unmanaged, and its table is not there")
             return 0
         self._warn_of_hidden(model)

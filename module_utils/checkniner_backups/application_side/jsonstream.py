@@ -11,10 +11,12 @@ _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
 _LONGEST_TOKEN = 32
 """Characters: a number or a literal that is cut off by the end of a chunk is reported this close to the end."""
+_MORE = 65536
+"""Characters that are read at least when an object is cut off by the end of a chunk."""
 
 
 class FixtureError(Exception):
-    """A member is not a JSON list of objects."""
+    """A member is not a JSON list of objects, or holds something that does not belong there."""
 
 
 def objects(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
@@ -24,62 +26,76 @@ def objects(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 
     :raises FixtureError: something else than a list of objects
     """
-    decode = codecs.getincrementaldecoder("utf-8-sig")().decode
-    source = iter(chunks)
-    text, position, finished = "", 0, False
-    wanted = 1  # characters; doubled while one object is longer than what has been read
-
-    def refill() -> None:
-        nonlocal text, position, finished
-        parts, size = [text[position:]], len(text) - position
-        while size < wanted and not finished:
-            chunk = next(source, None)
-            finished = chunk is None
-            parts.append(decode(chunk or b"", finished))
-            size += len(parts[-1])
-        text, position = "".join(parts), 0
-
-    def peek() -> str:
-        """Skip white space; return the next character, or nothing at the end."""
-        nonlocal position, wanted
-        while True:
-            match = _SPACE.match(text, position)
-            position = match.end() if match else position
-            if position < len(text) or finished:
-                return text[position : position + 1]
-            wanted = 1
-            refill()
-
+    reader = _Reader(chunks)
     try:
-        if peek() != "[":
+        if reader.take() != "[":
             raise FixtureError("not a JSON list")
-        position += 1
-        if peek() == "]":
-            position += 1
+        following = reader.peek()
+        while following != "]":
+            if following != "{":
+                raise FixtureError("an element of the list is not an object")
+            yield reader.value()
+            separator = reader.take()
+            if separator == "]":
+                break
+            if separator != ",":
+                raise FixtureError("the list ends early")
+            following = reader.peek() if reader.peek() == "{" else ""
         else:
-            while True:
-                if peek() != "{":
-                    raise FixtureError("an element of the list is not an object")
-                try:
-                    value, end = _DECODER.raw_decode(text, position)
-                except json.JSONDecodeError as error:
-                    cut = error.msg.startswith("Unterminated") or error.pos >= len(text.rstrip()) - _LONGEST_TOKEN
-                    if finished or not cut:
-                        raise FixtureError(f"not valid JSON: {error.msg}") from None
-                    wanted = 2 * max(len(text) - position, 32768)
-                    refill()
-                    continue
-                position = end
-                yield value
-                separator = peek()
-                position += 1
-                if separator == "]":
-                    break
-                if separator != ",":
-                    raise FixtureError("the list ends early")
-        if peek():
+            reader.take()
+        if reader.peek():
             raise FixtureError("something follows the list")
     except UnicodeDecodeError:
         raise FixtureError("not valid UTF-8") from None
     except RecursionError:
         raise FixtureError("nested too deeply") from None
+
+
+class _Reader:
+    """A window that moves over the text."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self.chunks = iter(chunks)
+        self.decode = codecs.getincrementaldecoder("utf-8-sig")().decode
+        self.text = ""
+        self.position = 0
+        self.finished = False
+
+    def refill(self, wanted: int) -> None:
+        """Drop what has been used; read until this many characters are there, or the end."""
+        parts, size = [self.text[self.position :]], len(self.text) - self.position
+        while size < wanted and not self.finished:
+            chunk = next(self.chunks, None)
+            self.finished = chunk is None
+            parts.append(self.decode(chunk or b"", self.finished))
+            size += len(parts[-1])
+        self.text, self.position = "".join(parts), 0
+
+    def peek(self) -> str:
+        """Skip white space; return the next character, or nothing at the end."""
+        while True:
+            match = _SPACE.match(self.text, self.position)
+            self.position = match.end() if match else self.position
+            if self.position < len(self.text) or self.finished:
+                return self.text[self.position : self.position + 1]
+            self.refill(1)
+
+    def take(self) -> str:
+        """Like peek, and go on to what follows."""
+        found = self.peek()
+        self.position += 1
+        return found
+
+    def value(self) -> dict[str, Any]:
+        """Return the object that starts here."""
+        while True:
+            try:
+                value, self.position = _DECODER.raw_decode(self.text, self.position)
+            except json.JSONDecodeError as error:
+                close = error.pos >= len(self.text.rstrip()) - _LONGEST_TOKEN
+                if self.finished or not (close or error.msg.startswith("Unterminated")):
+                    raise FixtureError(f"not valid JSON: {error.msg}") from None
+                self.refill(2 * max(len(self.text) - self.position, _MORE // 2))
+            else:
+                found: dict[str, Any] = value
+                return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator  # noqa: UP035  Python 3.8
 
+from .jsonstream import FixtureError
 from .registry import NATURAL_PRIMARY
 
 _REMEMBERED = 50_000

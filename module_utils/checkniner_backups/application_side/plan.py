@@ -7,52 +7,12 @@ known to be plain is left to Django: the list of what is known is here and in `c
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
 from typing import Any
 
-from .columns import ColumnTypes, NotPlainError, require_own_class, scalar
+from .columns import ColumnTypes, NotPlainError, Scalar, require_own_class, scalar
 from .plainness import check_base_manager, check_default_manager, check_descriptor, check_model
 from .registry import NATURAL_PRIMARY
-
-NEWLINE = "\x01"
-"""Stands for a newline inside a value: JSON text never holds it, and COPY does not escape it."""
-DELIMITER = "\x02"
-"""Between two values, for the same reason."""
-SAMPLE = 10
-"""Rows from each of start, end and middle that are also serialised by Django before SQL is believed."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a plain model is read: `constants[0] value constants[1] value ... constants[-1]` makes one object."""
-
-    copy: str
-    """The COPY statement that yields all rows."""
-    copy_sample: str
-    """The same for a few rows."""
-    sample: str
-    """The primary keys of these rows, as a sub-select."""
-    odd_row: str
-    """A query that finds a row that SQL would write differently; empty when there can be none."""
-    constants: tuple[bytes, ...]
-
-
-def _sample(table: str, column: str, integers: bool) -> str:
-    """Given a table and its primary key, return a sub-select of keys from its start, its end and its middle."""
-    select = f"(SELECT {column} FROM {table}"
-    limit = f" LIMIT {SAMPLE})"
-    parts = [f"{select} ORDER BY {column}{limit}", f"{select} ORDER BY {column} DESC{limit}"]
-    if integers:
-        middle = f"(SELECT min({column}) / 2 + max({column}) / 2 FROM {table})"
-        parts.append(f"{select} WHERE {column} >= {middle} ORDER BY {column}{limit}")
-    return " UNION ".join(parts)
-
-
-def literal(text: str) -> str:
-    """Given text, return it as an SQL string that no setting can change the meaning of."""
-    escaped = "".join(c if c >= " " and c not in "'\\" else f"\\x{ord(c):02x}" for c in text)
-    return f"E'{escaped}'"
+from .statement import Draft, Plan, json_list, literal, sample_of
 
 
 class _Joins:
@@ -78,7 +38,8 @@ class _Joins:
             if target not in field.remote_field.model._meta.concrete_model._meta.local_fields:
                 raise NotPlainError(f"{field.name} refers to a parent's table")
             self.aliases[key] = new = f"{self.first[0]}{len(self.aliases) + 1}"
-            self.sql += f" LEFT JOIN {self.planner.quote(target.model._meta.db_table)} {new} ON {self.column(new, target)} = {self.column(alias, field)}"
+            table = self.planner.quote(target.model._meta.db_table)
+            self.sql += f" LEFT JOIN {table} {new} ON {self.column(new, target)} = {self.column(alias, field)}"
         return self.aliases[key]
 
 
@@ -122,77 +83,50 @@ class Planner:
         if "%" in "".join([meta.db_table] + [field.column for field in meta.local_concrete_fields]):
             raise NotPlainError("a percent sign in a name")
         joins = _Joins(self, meta.db_table, "t0")
-        values: list[str] = []
-        unless: list[str] = []
-        constants = [f'{{\x01    "model": {json.dumps(str(meta))}']
-
-        def add(before: str, expression: str) -> None:
-            constants[-1] += before
-            constants.append("")
-            values.append(expression)
-
-        key = joins.column("t0", meta.pk)
-        order = key
-        if meta.pk.remote_field and meta.pk.remote_field.model._meta.ordering:
-            raise NotPlainError("its primary key refers to a model that has an order of its own")
+        table, key = self.quote(meta.db_table), joins.column("t0", meta.pk)
         key_value = self._scalar(joins, "t0", meta.pk)
-        sample = _sample(self.quote(meta.db_table), self.quote(meta.pk.column), key_value.json == key)
-        if meta.label in NATURAL_PRIMARY:
-            natural = self._natural_columns(model, joins, "t0")
-            # By natural key, so that two databases can be compared; Django would follow the accidental ids.
-            order = ", ".join(f'{column} COLLATE "C"' for column in natural[1:] + natural[:1])
-            if meta.label == "contenttypes.ContentType":
-                order = ", ".join(f'{column} COLLATE "C"' for column in natural)
-        else:
-            add(',\x01    "pk": ', key_value.json)
-            unless.append(key_value.unless)
-        constants[-1] += ',\x01    "fields": {'
-        many = sampled_many = separator = ""
+        sample = sample_of(table, self.quote(meta.pk.column), key_value.json == key)
+        draft = Draft(str(meta))
+        if meta.label not in NATURAL_PRIMARY:
+            draft.key(key_value)
+        draft.start_fields()
         for field in meta.local_fields:
             if not field.serialize:
                 continue
-            before = f"{separator}\x01        {json.dumps(field.name)}: "
-            if field.remote_field is not None and hasattr(field.remote_field.model, "natural_key"):
-                add(before, self._natural_key(field, joins))
-            else:
-                value = self._scalar(joins, "t0", field)
-                add(before, value.json)
-                unless.append(value.unless)
-            separator = ","
-        for number, field in enumerate(meta.local_many_to_many):
+            natural = field.remote_field is not None and hasattr(field.remote_field.model, "natural_key")
+            draft.field(field.name, self._natural_key(field, joins) if natural else self._scalar(joins, "t0", field))
+        for field in meta.local_many_to_many:
             through = getattr(getattr(field.remote_field, "through", None), "_meta", None)
-            if not field.serialize or (through is not None and not through.auto_created):
-                continue
-            before = f"{separator}\x01        {json.dumps(field.name)}: "
-            alias = f"m{number}"
-            join = f" LEFT JOIN ({{}}) {alias} ON {alias}.source = {key}"
-            many += join.format(self._many(field, ""))
-            sampled_many += join.format(self._many(field, sample))
-            add(before, f"coalesce({alias}.list, '[]')")
-            separator = ","
-        constants[-1] += ("\x01    }" if separator else "}") + "\x01}"
-        if not values:
-            raise NotPlainError("nothing of it is serialised")
-        odd = " OR ".join(condition for condition in unless if condition)
-        select = "COPY (SELECT {} FROM {}".format(", ".join(values), joins.sql)
-        options = f" ORDER BY {order}) TO STDOUT WITH (DELIMITER {literal(DELIMITER)}, NULL 'null', ENCODING 'UTF8')"
-        return Plan(
-            copy=select + many + options,
-            copy_sample=f"{select}{sampled_many} WHERE {key} IN ({sample}){options}",
-            sample=sample,
-            odd_row=f"SELECT 1 FROM {self.quote(meta.db_table)} t0 WHERE {odd} LIMIT 1" if odd else "",
-            constants=tuple(constant.replace(NEWLINE, "\n").encode() for constant in constants),
-        )
+            if field.serialize and (through is None or through.auto_created):
+                draft.many_to_many(field.name, key, self._many(field, ""), self._many(field, sample))
+        order = self._order_of_objects(model, joins, key)
+        return draft.finish(joins.sql, table, key, order, sample)
 
-    def _scalar(self, joins: _Joins, alias: str, field: Any) -> Any:
+    def _order_of_objects(self, model: Any, joins: _Joins, key: str) -> str:
+        """Given a model, return the order of its objects in SQL: Django's, by primary key.
+
+        Rows without a primary key in the fixture are in the order of natural keys, so that two databases can be
+        compared; Django would follow the accidental ids.
+        """
+        meta = model._meta
+        if meta.label in NATURAL_PRIMARY:
+            natural = self._natural_columns(model, joins, "t0")
+            if meta.label == "auth.Permission":
+                natural = natural[1:] + natural[:1]
+            return ", ".join(f'{column} COLLATE "C"' for column in natural)
+        if meta.pk.remote_field and meta.pk.remote_field.model._meta.ordering:
+            raise NotPlainError("its primary key refers to a model that has an order of its own")
+        return key
+
+    def _scalar(self, joins: _Joins, alias: str, field: Any) -> Scalar:
         check_descriptor(field)
         real_type = self.types.of(field.model._meta.db_table, field.column)
         return scalar(field, joins.column(alias, field), real_type, self.zone)
 
-    def _natural_key(self, field: Any, joins: _Joins) -> str:
+    def _natural_key(self, field: Any, joins: _Joins) -> Scalar:
         """Given a foreign key to a model with natural keys, return the SQL of the list that stands for it."""
         columns = self._natural_columns(field.remote_field.model, joins, joins.join("t0", field))
-        return _list([f"to_json({column})::text" for column in columns], 12)
+        return Scalar(json_list([f"to_json({column})::text" for column in columns], 12))
 
     def _natural_columns(self, model: Any, joins: _Joins, alias: str) -> list[str]:
         """Given a model whose natural key is one of Django's own, return its columns in SQL.
@@ -251,7 +185,7 @@ class Planner:
         joins = _Joins(self, through._meta.db_table, "r0")
         alias = joins.join("r0", target)
         if hasattr(model, "natural_key"):
-            item = _list([f"to_json({c})::text" for c in self._natural_columns(model, joins, alias)], 16)
+            item = json_list([f"to_json({c})::text" for c in self._natural_columns(model, joins, alias)], 16)
         else:
             value = self._scalar(joins, alias, concrete._meta.pk)
             if value.unless:
@@ -260,10 +194,10 @@ class Planner:
         order = [self._order(concrete, name, joins, alias) for name in [*model._meta.ordering, "pk"]]
         gathered = "string_agg({}, {} ORDER BY {})".format(item, literal(",\x01" + " " * 12), ", ".join(order))
         column = joins.column("r0", source)
-        return "SELECT {0} AS source, {1} || {2} || {3} AS list FROM {4} WHERE {5} IS NOT NULL{6} GROUP BY {0}".format(
-            column, literal("[\x01" + " " * 12), gathered, literal("\x01" + " " * 8 + "]"), joins.sql,
-            joins.column(alias, concrete._meta.pk), f" AND {column} IN ({only})" if only else "",
-        )  # fmt: skip
+        opening, closing = literal("[\x01" + " " * 12), literal("\x01" + " " * 8 + "]")
+        where = f"{joins.column(alias, concrete._meta.pk)} IS NOT NULL" + (f" AND {column} IN ({only})" if only else "")
+        listed = f"{opening} || {gathered} || {closing}"
+        return f"SELECT {column} AS source, {listed} AS list FROM {joins.sql} WHERE {where} GROUP BY {column}"  # noqa: S608
 
     def _order(self, model: Any, name: Any, joins: _Joins, alias: str) -> str:
         """Given a part of Meta.ordering, return it in SQL."""
@@ -281,10 +215,3 @@ class Planner:
         if field.remote_field is not None or field not in model._meta.local_fields:
             raise NotPlainError(f"{model._meta.label} is ordered by {name}")
         return joins.column(alias, field) + direction
-
-
-def _list(items: list[str], indent: int) -> str:
-    """Given the items of a list in SQL, return it as json.dumps(indent=4) lays it out; NULL if an item is."""
-    between = " || {} || ".format(literal(",\x01" + " " * indent))
-    closing = literal("\x01" + " " * (indent - 4) + "]")
-    return "{} || {} || {}".format(literal("[\x01" + " " * indent), between.join(items), closing)
