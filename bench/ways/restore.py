@@ -1,0 +1,30 @@
+"""Restore an archive as the playbook does, in one process: create, load, prove, swap. For the engine's interpreter.
+
+    restore.py ENVIRONMENT-FILE ARCHIVE sql|fixtures
+
+The session key comes in SESSION_KEY, the administrator's way to the server in ADMIN_URL: this process plays the
+application's owner and the administrator, who are two on a real server.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+
+from checkniner_backups import restore
+from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.settings import from_environment, read_environment_file
+from checkniner_backups.swap import Databases
+
+logging.basicConfig(level=logging.INFO, format="%(asctime)s.%(msecs)03d %(message)s", datefmt="%H:%M:%S")
+settings = from_environment(read_environment_file(Path(sys.argv[1])))
+source = restore.Source(Path(sys.argv[2]), session_key=os.environ["SESSION_KEY"])
+live, _ = restore.owner_dsn(settings)
+databases = Databases(parse_url(os.environ["ADMIN_URL"]), live.database)
+facts = restore.inspect(source).database
+new = databases.create(live.user, facts, ()).database
+load = restore.restore_sql if sys.argv[3] == "sql" else restore.restore_fixtures
+proof = load(settings, source, new)
+assert proof.proven, proof
+change = databases.swap(new, facts)
+logging.info("%s; swapped, nobody could connect for %.3f s", proof.words, change.outage)
