@@ -17,7 +17,7 @@ from .account import Account
 from .application import read_activate, run_command
 from .errors import ApplicationError, RestoreError
 from .fixtures import FixturesProcess
-from .fixtures_proof import prove_fixtures
+from .fixtures_proof import FixtureDigest, prove_fixtures
 from .restore import Progress, Source, checked, opened, told
 from .state import scratch_folder
 
@@ -109,11 +109,10 @@ def into_new(
             chosen = choose(reader, apps)
             if not other_migrations:
                 check_migrations(reader.manifest, process.place(), chosen)
-            manifest = reader.manifest
-            members = _members(reader, chosen, progress) if manifest else _old_members(source, chosen, progress)
-            report = process.load(chosen, members, empty=True)
+            passed = _Passed(reader, source, chosen, progress)
+            report = process.load(chosen, passed.members(), empty=True)
         log.info("loaded %d objects", sum(report.objects.values()))
-        return checked(prove_fixtures(process, manifest, chosen))
+        return checked(prove_fixtures(process, passed.digests))
 
 
 def into_live(
@@ -135,10 +134,10 @@ def into_live(
         chosen = choose(reader, apps)
         if not other_migrations:
             check_migrations(reader.manifest, process.place(), chosen)
-        members = _members(reader, chosen, progress) if reader.manifest else _old_members(source, chosen, progress)
-        report = process.load(chosen, members, empty=True, locked=lambda: locked(process), hold=True)
+        passed = _Passed(reader, source, chosen, progress)
+        report = process.load(chosen, passed.members(), empty=True, locked=lambda: locked(process), hold=True)
         log.info("loaded %d objects; comparing them before they count", sum(report.objects.values()))
-        proof = checked(prove_fixtures(process, reader.manifest, chosen, inside=True))
+        proof = checked(prove_fixtures(process, passed.digests, inside=True))
         process.commit()
         return proof
 
@@ -186,23 +185,43 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-def _members(
-    reader: ArchiveReader, apps: tuple[str, ...], progress: Progress | None
-) -> Iterator[tuple[str, Iterator[bytes]]]:
-    for member in reader:
-        if member.name.endswith(".json") and (not apps or member.name[:-5] in apps):
-            yield member.name[:-5], told(member, progress)
+class _Passed:
+    """The fixtures of an archive on their way into the database, and their digests as they pass.
 
+    :ivar digests: by app; none for an archive of the old scripts, whose form is another
+    """
 
-def _old_members(
-    source: Source, apps: tuple[str, ...], progress: Progress | None
-) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Given an archive of the old scripts, yield its members in an order that resolves their ids: it is read thrice."""
-    for group in (_FIRST[:1], _FIRST[1:], ()):
-        with opened(source) as reader:
-            for app, chunks in _members(reader, apps, progress):
-                if app in group or not (group or app in _FIRST):
-                    yield app, chunks
+    def __init__(self, reader: ArchiveReader, source: Source, apps: tuple[str, ...], progress: Progress | None) -> None:
+        self._reader = reader
+        self._source = source
+        self._apps = apps
+        self._progress = progress
+        self.digests: dict[str, FixtureDigest] = {}
+
+    def members(self) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """Yield each app and the bytes of its fixture, in an order that can be loaded."""
+        if self._reader.manifest:
+            for app, chunks in self._of(self._reader):
+                yield app, self._hashed(app, chunks)
+            return
+        # An archive of the old scripts refers to these by id: it is read once more for each group.
+        for group in (_FIRST[:1], _FIRST[1:], ()):
+            with opened(self._source) as reader:
+                for app, chunks in self._of(reader):
+                    if app in group or not (group or app in _FIRST):
+                        yield app, chunks
+
+    def _of(self, reader: ArchiveReader) -> Iterator[tuple[str, Iterator[bytes]]]:
+        for member in reader:
+            if member.name.endswith(".json") and (not self._apps or member.name[:-5] in self._apps):
+                yield member.name[:-5], told(member, self._progress)
+
+    def _hashed(self, app: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        digest = self.digests.setdefault(app, FixtureDigest())
+        for chunk in chunks:
+            digest.write(chunk)
+            yield chunk
+        digest.close()
 
 
 def _check_place(place: Place, url: str) -> None:
