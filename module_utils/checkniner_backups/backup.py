@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 _MANIFEST = "manifest.json"
 _MEMORY = "memory.json"
+_PENDING = "pending"
+"""A file in the state folder: the name of the archive whose upload has begun and not ended well."""
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,7 @@ def package(settings: Settings, folder: Path) -> Packed:
     keyring = Keyring(settings.gnupg_home) if settings.encryption else None
     packed = pack(folder / "dataset", manifest, settings.archives_path / name, keyring, settings.recipients)
     point_latest(packed.path)
+    _drop_superseded(settings, packed.path)
     return packed
 
 
@@ -168,10 +171,13 @@ def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Save
     if memory is None:
         raise ArchiveError(f"{folder} was filled by another version of this software", "make the dataset anew")
     key = settings.store.prefix + archive.name
+    pending = settings.state_path / _PENDING
+    write_durably(pending, archive.name.encode())
     stored = Store(settings.store).upload(archive, key, sha256)
     saved = replace(memory, key=key, size=stored.size, sha256=sha256, seen_in_store_at=time.time())
     # Between the steps of a playbook, a tick may have saved something newer: that is what to compare with.
     State(settings.state_path).store_newer(saved)
+    pending.unlink(missing_ok=True)
     return saved
 
 
@@ -187,6 +193,19 @@ def _look_into_store(settings: Settings, state: State, saved: Saved) -> tuple[Sa
     log.warning("the last archive, %s, is no longer in the store", saved.key)
     state.forget()
     return None, "the last archive is no longer in the store"
+
+
+def _drop_superseded(settings: Settings, archive: Path) -> None:
+    """Given a new archive, remove the one that could not be uploaded before it: a store that cannot be reached for
+    days must not fill this disk, one archive every five minutes."""
+    from .store import ARCHIVE_NAME
+
+    try:
+        name = (settings.state_path / _PENDING).read_text()
+    except OSError:
+        return
+    if name != archive.name and ARCHIVE_NAME.match(name):
+        (settings.archives_path / name).unlink(missing_ok=True)
 
 
 def _stamp(moment: float, before: datetime | None) -> datetime:

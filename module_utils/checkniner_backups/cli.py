@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from . import __version__, commands
-from .errors import BackupsError
+from .errors import BackupsError, DiskError
 from .settings import Settings, from_environment, read_environment_file
 
 log = logging.getLogger(__name__)
@@ -74,10 +74,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 141
     except Exception as error:  # users see no traceback, unless they ask for it
-        log.error("a fault of ours: %s: %s", type(error).__name__, error)
-        log.error("HINT: run it again with -v for a traceback, and report it")
         log.debug("traceback", exc_info=True)
-        return 1
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno in DiskError.NUMBERS:
+        log.error("cannot write %s: %s", error.filename or "to the disk", error.strerror)
+        log.error("HINT: look at the free space of the state folder's disk and of the temporary folder")
+        return DiskError.exit_status
+    log.error("a fault of ours: %s: %s", type(error).__name__, error)
+    log.error("HINT: run it again with -v for a traceback, and report it")
+    return 1
 
 
 def _settings(file: Path | None) -> Settings:
@@ -143,6 +151,7 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     json_option(made)
     made = command("status", commands.status, "what is known: the last archive, the keys, what is wrong")
+    made.add_argument("--drill", action="store_true", help="ask the store, too, when the last good drill was")
     json_option(made)
     made = command("check", commands.check, "try everything that a tick needs, and change nothing")
     json_option(made)

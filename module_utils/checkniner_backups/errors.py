@@ -6,6 +6,7 @@ ever holds a secret: it ends up in logs, in Ansible's output and in mails from c
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar
 
 
@@ -91,6 +92,8 @@ class DiskError(BackupsError):
     """The local disk is full or cannot be written."""
 
     exit_status = 11
+    NUMBERS: ClassVar[frozenset[int]] = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
+    """Numbers of the system's errors that mean this, wherever they come from."""
 
     @classmethod
     def at(cls, path: object, error: OSError) -> DiskError:

@@ -91,9 +91,16 @@ class Keyring:
     def usable_for_encryption(self, fingerprint: str) -> KeyStatus:
         """Given the fingerprint of a primary key, return its status when one can encrypt to it now.
 
-        :raises EncryptionError: the key is unknown, expired, revoked or disabled, or none of its parts can encrypt
+        :raises EncryptionError: the key is unknown, expired, revoked or disabled, or none of its parts can encrypt; or
+            there is a private key in the keyring
         """
         fingerprint = _plain(fingerprint)
+        if next((self.home / "private-keys-v1.d").glob("*.key"), None):
+            raise EncryptionError(
+                f"the keyring {self.home} holds a private key, which does not belong on a server",
+                f"keep it elsewhere, remove it here (gpg --homedir {self.home} --delete-secret-keys), and think about"
+                " a new key: this one was on a server",
+            )
         found = _gnupg(self.home).list_keys() if self.home.is_dir() else []
         keys = [key for key in found if key["fingerprint"] == fingerprint]
         if not keys:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DatabaseError
 from .dsn import Dsn, client_program
+from .session import connection_hint
 
 if TYPE_CHECKING:
     from .session import Connection
@@ -49,7 +50,6 @@ def cheap_mark(dsn: Dsn) -> str:
 
     :raises DatabaseError: the server cannot be reached or refuses
     """
-    hint = "is the server running, and is the database URL right?"
     command = [str(client_program("psql")), "-X", "-A", "-t", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-c", _QUERY]
     try:
         done = subprocess.run(
@@ -57,10 +57,10 @@ def cheap_mark(dsn: Dsn) -> str:
             timeout=_PATIENCE,
         )  # fmt: skip
     except subprocess.TimeoutExpired:
-        raise DatabaseError(f"cannot look at {dsn}: no answer within {_PATIENCE} s", hint) from None
+        raise DatabaseError(f"cannot look at {dsn}: no answer within {_PATIENCE} s", connection_hint("")) from None
     if done.returncode != 0:
         lines = "; ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
-        raise DatabaseError(f"cannot look at {dsn}: {lines[:500]}", hint)
+        raise DatabaseError(f"cannot look at {dsn}: {lines[:500]}", connection_hint(lines))
     return done.stdout.strip()
 
 

@@ -60,14 +60,28 @@ def translated(what: object) -> Iterator[None]:
         raise LockTimeoutError(f"{what}: a table is locked: {_line(error)}", "a migration is running") from None
     except psycopg.Error as error:
         hint = _HINTS.get(error.sqlstate or "", "")
+        if "row-level security" in str(error):
+            hint = "a backup must see every row: let the role own the table, or give it BYPASSRLS"
         if not error.sqlstate and isinstance(error, psycopg.OperationalError):
-            hint = "is the server running, and is the address in the database URL right?"
-            if "authentication failed" in str(error):
-                hint = _HINTS["28P01"]
+            hint = connection_hint(str(error))
         # psycopg gives a failed connection no SQLSTATE; the server's words are all there is.
         gone = isinstance(error, psycopg.OperationalError) and _GONE.search(str(error))
         kind = NoDatabaseError if gone else DatabaseError
         raise kind(f"{what}: {_line(error)}", _HINTS["3D000"] if gone else hint) from None
+
+
+def connection_hint(words: str) -> str:
+    """Given the server's words about a connection that failed, return what to do about it.
+
+    Such a failure has no SQLSTATE: the words are all there is.
+    """
+    if "authentication failed" in words or "no password supplied" in words:
+        return _HINTS["28P01"]
+    if "pg_hba.conf" in words:
+        return _HINTS["28000"]
+    if _GONE.search(words):
+        return _HINTS["3D000"]
+    return "is the server running, and is the address in the database URL right?"
 
 
 def fetch_all(connection: Connection, query: LiteralString, *parameters: object) -> list[tuple[Any, ...]]:
