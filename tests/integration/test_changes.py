@@ -1,0 +1,418 @@
+"""No change is lost and no noise is saved: each kind of change, and of what is none, looked at one after the other."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import textwrap
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import psycopg
+import pytest
+from checkniner_backups.changes import Look
+from checkniner_backups.errors import BackupsError
+
+import tests.plugins.application as plugin
+from sandbox.postgres import Cluster
+from tests.looks import Looks
+
+RunningApplication = plugin.RunningApplication
+
+MIGRATION = """
+from django.db import migrations, models
+class Migration(migrations.Migration):
+    dependencies = [("checkouts", "{after}")]
+    operations = [{operations}]
+"""
+
+
+@pytest.fixture
+def looks(application: RunningApplication, tmp_path: Path) -> Looks:
+    """Looks at the example application; the first one is done: everything is saved."""
+    made = Looks(application, tmp_path)
+    assert made.look().changed
+    must_be_quiet(made)
+    return made
+
+
+def must_be_quiet(looks: Looks) -> None:
+    """Look again: nothing new, by the first look alone; autovacuum may move the mark now and then."""
+    for _ in range(20):
+        verdict = looks.look()
+        assert not verdict.changed, verdict
+        if verdict.look is Look.MARK:
+            return
+    raise AssertionError("the first look never settles it")
+
+
+def must_see(looks: Looks, *where: str) -> None:
+    """Look: the change must be seen, named, saved, and seen once only."""
+    verdict = looks.look()
+    assert verdict.changed, verdict
+    for each in where:
+        assert each in verdict.reason, verdict
+    assert not looks.dumped.fault
+    must_be_quiet(looks)
+
+
+def must_ignore(looks: Looks, *allowed: Look) -> None:
+    """Look: nothing may be saved, and no more than these looks may be needed."""
+    verdict = looks.look()
+    assert not verdict.changed, verdict
+    assert verdict.look in (allowed or (Look.MARK, Look.ROWS)), verdict
+    must_be_quiet(looks)
+
+
+def test_each_kind_of_change_by_sql_is_seen(looks: Looks) -> None:
+    database = looks.application.database
+    one_by_one = [
+        ("INSERT INTO checkouts_airstrip (ident, name, is_base) VALUES ('XX1', 'One', true)", "checkouts_airstrip"),
+        ("UPDATE checkouts_pilotweight SET weight = weight + 1 WHERE id = (SELECT min(id) FROM checkouts_pilotweight)",
+         "checkouts_pilotweight"),
+        ("DELETE FROM checkouts_checkout WHERE id = (SELECT max(id) FROM checkouts_checkout)", "checkouts_checkout"),
+        # Django's JSON cuts microseconds: the fixture is the same.
+        ("UPDATE auth_user SET date_joined = date_trunc('millisecond', date_joined) + interval '7 microseconds'"
+         " WHERE id = (SELECT min(id) FROM auth_user)", "auth_user"),
+        ("UPDATE auth_user SET last_login = now() WHERE id = (SELECT min(id) FROM auth_user)", "auth_user"),
+        ("INSERT INTO checkouts_airstrip_bases (from_airstrip_id, to_airstrip_id)"
+         " SELECT id, id FROM checkouts_airstrip WHERE ident = 'XX1'", "checkouts_airstrip_bases"),
+        ("WITH made AS (INSERT INTO auth_group (name) VALUES ('g') RETURNING id) INSERT INTO auth_group_permissions"
+         " (group_id, permission_id) SELECT made.id, (SELECT min(id) FROM auth_permission) FROM made", "auth_group"),
+        ("DELETE FROM auth_group_permissions WHERE group_id = (SELECT id FROM auth_group WHERE name = 'g')",
+         "auth_group_permissions"),
+        ("UPDATE checkouts_airstrip SET name = 'Moved' WHERE ident = 'XX1'", "checkouts_airstrip"),
+        # Two rows change places: the same rows, but for the keys.
+        ("UPDATE checkouts_pilotweight SET weight = 400 - weight", "checkouts_pilotweight"),
+        ("ALTER TABLE checkouts_airstrip ADD COLUMN remark text DEFAULT 'none'", "columns"),
+        ("ALTER TABLE checkouts_airstrip DROP COLUMN remark", "columns"),
+        ("ALTER TABLE checkouts_pilotweight ALTER COLUMN weight TYPE bigint", "columns"),
+        ("TRUNCATE checkouts_checkout", "checkouts_checkout"),
+        ("TRUNCATE checkouts_airstrip CASCADE", "checkouts_airstrip"),
+    ]  # fmt: skip
+    for statement, where in one_by_one:
+        database.execute(statement)
+        must_see(looks, where)
+
+
+def test_transactions_of_every_form_are_seen_when_they_commit_and_not_before(looks: Looks) -> None:
+    database = looks.application.database
+    insert = "INSERT INTO checkouts_airstrip (ident, name, is_base) VALUES (%s, 'T', false)"
+    with ExitStack() as stack:
+        open_one = stack.enter_context(database.connect())
+        open_one.execute(insert, ("OPEN",))
+        must_ignore(looks, Look.MARK, Look.ROWS)
+        other = stack.enter_context(database.connect())
+        other.execute("SAVEPOINT a")
+        other.execute(insert, ("LOST",))
+        other.execute("ROLLBACK TO SAVEPOINT a")
+        must_ignore(looks, Look.MARK, Look.ROWS)
+        other.execute("SAVEPOINT b")
+        other.execute(insert, ("SAVED",))
+        other.execute("RELEASE SAVEPOINT b")
+        must_ignore(looks, Look.MARK, Look.ROWS)
+        other.commit()
+        must_see(looks, "checkouts_airstrip")
+        assert "\tSAVED\t" in looks.sql
+        assert "OPEN" not in looks.sql
+        assert "LOST" not in looks.sql
+        open_one.commit()
+        must_see(looks, "checkouts_airstrip")
+        assert "OPEN" in looks.sql
+
+        other.execute(insert, ("GONE",))
+        other.rollback()
+        must_ignore(looks)
+        prepared = stack.enter_context(database.connect(autocommit=True))
+        for name in ("kept", "dropped"):
+            prepared.execute("BEGIN")
+            prepared.execute(insert, (name[:6],))
+            prepared.execute(f"PREPARE TRANSACTION '{name}-{database.name}'")
+            must_ignore(looks, Look.MARK, Look.ROWS)
+        prepared.execute(f"ROLLBACK PREPARED 'dropped-{database.name}'")
+        must_ignore(looks)
+        prepared.execute(f"COMMIT PREPARED 'kept-{database.name}'")
+        must_see(looks, "checkouts_airstrip")
+        assert "kept" in looks.sql
+        assert "droppe" not in looks.sql
+
+
+def test_what_is_no_business_data_is_never_saved(looks: Looks, cluster: Cluster) -> None:
+    database = looks.application.database
+    looks.application.change_noise()
+    must_ignore(looks, Look.ROWS)
+    same = [
+        "UPDATE auth_user SET first_name = first_name",
+        "UPDATE django_content_type SET model = model",
+        "VACUUM FULL auth_user",
+        "VACUUM",
+        "ANALYZE",
+        "REINDEX TABLE auth_user",
+        "CLUSTER checkouts_airstrip USING checkouts_airstrip_pkey",
+        "INSERT INTO django_admin_log (action_time, object_repr, action_flag, change_message, user_id)"
+        " SELECT now(), 'x', 1, 'y', min(id) FROM auth_user",
+        "DELETE FROM django_session",
+        "CREATE TEMPORARY TABLE scratch AS SELECT * FROM auth_user",
+        "SELECT nextval('auth_user_id_seq')",
+        "ALTER TABLE checkouts_airstrip ALTER COLUMN name SET STATISTICS 50",
+        "CREATE INDEX by_name ON checkouts_airstrip (name)",
+    ]
+    for statement in same:
+        database.execute(statement)
+        must_ignore(looks)
+    with database.connect() as connection:  # away and back again, in another order
+        connection.execute("CREATE TEMPORARY TABLE kept AS SELECT * FROM checkouts_checkout")
+        connection.execute("TRUNCATE checkouts_checkout")
+        connection.execute("INSERT INTO checkouts_checkout SELECT * FROM kept ORDER BY id DESC")
+    must_ignore(looks)
+    cluster.execute("CHECKPOINT")
+    must_be_quiet(looks)
+    cluster.execute("CREATE TABLE IF NOT EXISTS elsewhere (a int)", database="template1")
+    cluster.execute("DROP TABLE elsewhere", database="template1")
+    must_ignore(looks)
+
+    # Another app's migration: looked into once.
+    database.execute("CREATE TABLE other_thing (id int PRIMARY KEY)")
+    database.execute("INSERT INTO django_migrations (app, name, applied) VALUES ('other', '0001_initial', now())")
+    must_ignore(looks, Look.FULL)
+    database.execute("INSERT INTO other_thing VALUES (1)")
+    must_ignore(looks, Look.ROWS)
+
+
+def migrate(looks: Looks, name: str, after: str, operations: str, edit: Callable[[str], str]) -> None:
+    """Change the application's models, and migrate its database as its owner would."""
+    application = looks.application
+    models = application.path / "checkouts" / "models.py"
+    models.write_text(edit(models.read_text()))
+    path = application.path / "checkouts" / "migrations" / f"{name}.py"
+    path.write_text(textwrap.dedent(MIGRATION).format(after=after, operations=operations))
+    application.owner.own(path)
+    application.manage("migrate", "--verbosity=0")
+
+
+def test_migrations_of_business_models_are_seen(looks: Looks) -> None:
+    migrations = looks.application.path / "checkouts" / "migrations"
+    last = sorted(path.stem for path in migrations.glob("0*.py"))[-1]
+
+    rename = 'migrations.RenameField("airstrip", "name", "title")'
+    migrate(looks, "0101_rename", last, rename,
+            lambda text: text.replace("    name = models.CharField(max_length=255)\n    is_base",
+                                      "    title = models.CharField(max_length=255)\n    is_base"))  # fmt: skip
+    must_see(looks, "columns")
+    assert all("title" in each["fields"] for each in looks.objects("checkouts.airstrip"))
+
+    fields = '[("id", models.AutoField(primary_key=True)), ("text", models.TextField())]'
+    create = f'migrations.CreateModel("Note", {fields})'
+    model = '\n\nclass Note(models.Model):\n    """New."""\n\n    text = models.TextField()\n'
+    migrate(looks, "0102_note", "0101_rename", create, lambda text: text + model)
+    must_see(looks, "checkouts_note")
+    looks.application.database.execute("INSERT INTO checkouts_note (text) VALUES ('first')")
+    must_see(looks, "checkouts_note")
+    assert [each["fields"]["text"] for each in looks.objects("checkouts.note")] == ["first"]
+
+    # A table that no migration tells of, as `migrate --run-syncdb` makes them: seen before the day is over.
+    models = looks.application.path / "checkouts" / "models.py"
+    models.write_text(models.read_text() + model.replace("Note", "Memo"))
+    looks.application.database.execute("CREATE TABLE checkouts_memo (id serial PRIMARY KEY, text text NOT NULL)")
+    must_see(looks, "checkouts_memo")
+
+    # Renamed by hand under a model that knows nothing of it: not silent.
+    looks.application.database.execute("ALTER TABLE checkouts_memo RENAME COLUMN text TO words")
+    with pytest.raises(BackupsError, match="text"):
+        looks.look()
+
+
+def test_a_view_or_inherited_rows_among_the_business_models_lose_nothing(looks: Looks) -> None:
+    database = looks.application.database
+    looks.set(ignored_fields=("auth.user.last_login",))
+    must_see(looks, "settings")
+    models = looks.application.path / "checkouts" / "models.py"
+    models.write_text(
+        models.read_text() + "\n\nclass Bases(models.Model):\n    ident = models.TextField(primary_key=True)\n\n"
+        "    class Meta:\n        managed = False\n        db_table = 'bases'\n"
+    )
+    database.execute("CREATE VIEW bases AS SELECT ident FROM checkouts_airstrip WHERE is_base")
+    assert looks.look(force=True).changed
+    must_be_quiet(looks)
+    looks.application.change_noise()
+    must_ignore(looks, Look.FULL)  # a view has no row digest
+    for change in ("UPDATE auth_user SET email = 'x' WHERE id = (SELECT min(id) FROM auth_user)",
+                   "UPDATE auth_user SET date_joined = date_joined + interval '1 microsecond'",
+                   "INSERT INTO checkouts_airstrip (ident, name, is_base) VALUES ('XX9', 'Base', true)"):  # fmt: skip
+        database.execute(change)
+        must_see(looks)
+    database.execute("DROP VIEW bases")
+    models.write_text(models.read_text().partition("\n\nclass Bases")[0])
+    must_see(looks, "fixtures")
+
+    looks.set(ignored_fields=())
+    must_see(looks, "settings")
+    database.execute("CREATE TABLE more_types () INHERITS (checkouts_aircrafttype)")
+    must_ignore(looks, Look.FULL)
+    database.execute("INSERT INTO more_types (id, name, sorted_position) VALUES (999, 'Inherited', 3)")
+    must_see(looks, "fixtures of checkouts")
+    assert "Inherited" in [each["fields"]["name"] for each in looks.objects("checkouts.aircrafttype")]
+
+
+def test_an_ignored_field_alone_is_no_change_but_stands_in_the_archive(looks: Looks) -> None:
+    looks.set(ignored_fields=("auth.user.last_login",))
+    must_see(looks, "settings")
+    database = looks.application.database
+    database.execute("UPDATE auth_user SET last_login = '2031-01-02 03:04:05.678+00' WHERE is_superuser")
+    must_ignore(looks, Look.ROWS)
+    looks.set(full_look_every=0.0)
+    full = looks.look()
+    assert (full.changed, full.look) == (False, Look.FULL)
+    looks.set(full_look_every=86400.0)
+    database.execute("UPDATE auth_user SET first_name = 'Changed' WHERE is_superuser")
+    must_see(looks, "auth_user")
+    assert "2031-01-02 03:04:05.678+00" in looks.sql
+    logins = [each["fields"]["last_login"] for each in looks.objects("auth.user")]
+    assert "2031-01-02T03:04:05.678Z" in logins
+
+
+def test_other_settings_another_database_and_a_lost_memory_save_again(looks: Looks, cluster: Cluster) -> None:
+    for changed in ({"business_apps": ("auth", "checkouts", "sessions")}, {"recipients": ("A" * 40,)},
+                    {"ignored_fields": ("auth.user.email",)}, {"name": "other"}):  # fmt: skip
+        looks.set(**changed)
+        must_see(looks, "settings")
+    looks.application.change_noise()
+    must_see(looks, "django_session")  # sessions are business now
+    for damage in (b"", b"[]", b'"x"', b"\xff\xfe", b'{"version": 1}'):
+        (looks.state.folder / "state.json").write_bytes(damage)
+        must_see(looks, "nothing is known")
+
+    database = looks.application.database
+    copy = f"{database.name}_copy"
+    cluster.create_database(copy, database.user, database.name)  # the same rows
+    looks.set(database_url=cluster.url(copy, database.user, database.password))
+    must_see(looks, database.name)
+    looks.set(database_url="")
+    must_see(looks, copy)
+
+    # A database of the same name in its place: equal rows are equal data, others are not.
+    for statement in ("", "DELETE FROM checkouts_pilotweight"):
+        if statement:
+            cluster.execute(statement, database=copy)
+        cluster.drop_database(database.name)
+        cluster.create_database(database.name, database.user, copy)
+        if statement:
+            must_see(looks, "checkouts_pilotweight")
+        else:
+            must_ignore(looks, Look.ROWS)
+
+
+def test_the_daily_full_look_finds_what_lying_cheap_looks_would_hide(looks: Looks) -> None:
+    looks.application.change()
+    saved = looks.state.load()
+    assert saved
+    mark = subprocess_mark(looks)
+    text = (looks.state.folder / "state.json").read_text()
+    (looks.state.folder / "state.json").write_text(text.replace(saved.mark, mark))
+    assert looks.look().look is Look.MARK  # it lies, as made
+    looks.set(full_look_every=0.0)
+    verdict = looks.look()
+    assert verdict.changed
+    assert looks.dumped.fault
+    assert "Changed" in looks.sql
+    quiet = looks.look()
+    assert (quiet.changed, quiet.look) == (False, Look.FULL)
+    assert not looks.dumped.fault
+
+
+def subprocess_mark(looks: Looks) -> str:
+    """Return the database's mark now."""
+    from checkniner_backups.postgres.dsn import parse_url
+    from checkniner_backups.postgres.mark import cheap_mark
+
+    return cheap_mark(parse_url(looks.application.database.url))
+
+
+def test_the_two_ways_of_taking_the_mark_agree(looks: Looks) -> None:
+    """By psql, and in a transaction: else the first look would never see what the others have remembered."""
+    must_be_quiet(looks)  # which is the proof
+    saved = looks.state.load()
+    assert saved
+    assert saved.mark.count("/") == 6
+    assert subprocess_mark(looks).partition("/")[2] == saved.mark.partition("/")[2]
+
+
+def test_a_read_only_role_is_enough_and_what_it_may_not_read_is_an_error(looks: Looks, cluster: Cluster) -> None:
+    database = looks.application.database
+    role, password = f"reader_{os.urandom(3).hex()}", "reader-password"
+    cluster.create_role(role, password)
+    try:
+        for statement in (f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}",
+                          f"GRANT SELECT ON ALL SEQUENCES IN SCHEMA public TO {role}"):  # fmt: skip
+            database.execute(statement)
+        looks.set(database_url=cluster.url(database.name, role, password))
+        must_see(looks, database.name)
+        looks.application.change()
+        must_see(looks, "checkouts_airstrip")
+        looks.application.change_noise()
+        must_ignore(looks, Look.ROWS)
+        assert all(each["last_value"] for each in looks_sequences(looks))
+
+        database.execute("CREATE TABLE secret_things (id int PRIMARY KEY)")
+        with pytest.raises(BackupsError, match="secret_things") as refused:
+            looks.look()
+        assert "SELECT" in refused.value.hint
+        database.execute("DROP TABLE secret_things")
+        database.execute(f"REVOKE SELECT ON SEQUENCE auth_user_id_seq FROM {role}")
+        with pytest.raises(BackupsError, match="auth_user_id_seq"):
+            looks.look(force=True)
+        database.execute(f"GRANT SELECT ON SEQUENCE auth_user_id_seq TO {role}")
+
+        # Rows that a policy hides are no rows that may be left out.
+        database.execute("ALTER TABLE auth_user ENABLE ROW LEVEL SECURITY")
+        database.execute(f"CREATE POLICY a_few ON auth_user TO {role} USING (id < 3)")
+        with pytest.raises(BackupsError, match="row-level security"):
+            looks.look()
+        database.execute("ALTER TABLE auth_user DISABLE ROW LEVEL SECURITY")
+        must_ignore(looks, Look.ROWS)
+    finally:
+        cluster.execute(f"DROP OWNED BY {role}", database=database.name)
+        cluster.execute(f"DROP ROLE {role}")
+
+
+def looks_sequences(looks: Looks) -> list[dict[str, object]]:
+    """Force a dump; return what the manifest would say of sequences that were used."""
+    assert looks.look(force=True).changed
+    assert looks.dumped.dataset
+    return [each for each in looks.dumped.dataset.sequences if each["name"] == "checkouts_airstrip_id_seq"]
+
+
+def test_no_connection_process_or_thread_stays_behind(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+    import threading
+
+    from checkniner_backups import dataset, looking
+
+    def failing(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    def children() -> str:
+        argv = ["ps", "--ppid", str(os.getpid()), "-o", "args="]
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
+
+    for module, name in ((dataset, "_tables"), (dataset, "digest_table"), (dataset, "columns_of"),
+                         (dataset, "dump_program"), (looking.changes, "take_fingerprint"),
+                         (dataset.RowCounter, "feed")):  # fmt: skip
+        with monkeypatch.context() as patch:
+            patch.setattr(module, name, failing)
+            with pytest.raises(ZeroDivisionError):
+                looks.look(force=True)
+        assert [each for each in threading.enumerate() if each.name.startswith(("reader", "application"))] == []
+        assert "pg_dump" not in children()
+        assert str(looks.application.path) not in children()
+        assert not (looks.state.folder / "work").exists()
+        with psycopg.connect(looks.application.database.admin_url) as connection:
+            others = "datname = current_database() AND pid <> pg_backend_pid()"
+            count = f"SELECT count(*) FROM pg_stat_activity WHERE {others}"
+            for _ in range(100):
+                left = connection.execute(count).fetchall()
+                connection.rollback()
+                if left == [(0,)]:
+                    break
+            else:
+                raise AssertionError(left)

@@ -1,0 +1,82 @@
+"""A tick's looks without a store, in this process: what it would decide, and what its dataset would hold."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from checkniner_backups import backup, changes
+from checkniner_backups.application import read_activate
+from checkniner_backups.job import Job
+from checkniner_backups.looking import Dumped, look_and_dump
+from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.settings import Settings, StoreSettings
+from checkniner_backups.state import State
+
+from .plugins.application import RunningApplication
+
+
+class Looks:
+    """The engine's looks at an application. What a look would save counts as saved."""
+
+    def __init__(self, application: RunningApplication, folder: Path, **changed: Any) -> None:
+        """:param folder: for the state; 0700, empty"""
+        self.settings = replace(
+            Settings(
+                name="checkniner",
+                application_path=application.path,
+                virtualenv=application.virtualenv,
+                state_path=folder,
+                store=StoreSettings(bucket="none"),
+                encryption=False,
+            ),
+            **changed,
+        )
+        self.application = application
+        self.state = State(folder)
+        self.members: dict[str, bytes] = {}
+        self.dumped: Dumped
+
+    def set(self, **changed: Any) -> None:
+        """Change settings."""
+        self.settings = replace(self.settings, **changed)
+
+    def look(self, force: bool = False) -> changes.Verdict:
+        """Look as a tick would; return its verdict. `members` holds what the last change dumped, `dumped` the rest."""
+        environment = read_activate(self.settings.virtualenv)
+        if self.settings.database_url:
+            environment["DATABASE_URL"] = self.settings.database_url
+        dsn = parse_url(environment["DATABASE_URL"])
+        with self.state.lock():
+            saved, why_not = changes.comparable(self.state.load(), self.settings.shape(), dsn.place())
+            job = Job(self.settings, self.state, dsn, environment, saved, why_not, force)
+            if verdict := backup.first_look(job):
+                return verdict
+            with self.state.work_folder() as folder:
+                self.dumped = look_and_dump(job, folder)
+                if self.dumped.memory:
+                    self.state.store(self.dumped.memory)
+                    paths = (folder / "dataset").glob("*.gz")
+                    self.members = {path.stem: gzip.decompress(path.read_bytes()) for path in paths}
+        return self.dumped.verdict
+
+    @property
+    def sql(self) -> str:
+        """The dumped SQL."""
+        (text,) = (data for name, data in self.members.items() if name.endswith(".sql"))
+        return text.decode()
+
+    def rows(self, table: str) -> list[list[str]]:
+        """Given a table's name, return its rows in the dumped SQL."""
+        _, found, rest = self.sql.partition(f"COPY public.{table} (")
+        assert found, table
+        block = rest.partition("\n")[2].partition("\\.\n")[0]
+        return [line.split("\t") for line in block.splitlines()]
+
+    def objects(self, model: str) -> list[dict[str, Any]]:
+        """Given a model's label, return its objects in the dumped fixture."""
+        app = model.partition(".")[0]
+        return [each for each in json.loads(self.members[f"{app}.json"]) if each["model"] == model]
