@@ -14,7 +14,7 @@ import logging
 import re
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,6 +67,8 @@ def dump(
     folder: Path,
     migration_wait: float,
     known: Mapping[int, TableDigest],
+    *,
+    before_fixtures: Callable[[], object] = lambda: None,
 ) -> Dataset:
     """Given a snapshot and the application's process, write all members into the folder and return what they are.
 
@@ -74,6 +76,7 @@ def dump(
 
     :param migration_wait: seconds that somebody may be made to wait for our locks
     :param known: digests of whole tables, by OID, already taken in this snapshot
+    :param before_fixtures: is called when the other readers run: Django may need time to start
     :raises LockTimeoutError: a lock was not to be had, or somebody waited too long: try again from a new snapshot
     :raises DatabaseError: a reader failed, or the parts disagree
     """
@@ -82,7 +85,7 @@ def dump(
     program = dump_program(server_major(snapshot.connection))
     sql = _Sql(program, snapshot, folder / sql_member_name(database["name"]))
     rows = _Rows(snapshot, known)
-    fixtures = _Fixtures(process, snapshot, folder) if process else None
+    fixtures = _Fixtures(process, snapshot, folder, before_fixtures) if process else None
     side_by_side([part for part in (sql, fixtures, rows) if part], Patience(snapshot, migration_wait))
     members = (sql.member, *(fixtures.members if fixtures else ()))
     tables = _tables(snapshot, rows.digests)
@@ -180,8 +183,11 @@ class _KeptMember(MemberWriter):
 class _Fixtures(Part):
     """The application's own Django, which reads one fixture per app."""
 
-    def __init__(self, process: FixturesProcess, snapshot: Snapshot, folder: Path) -> None:
+    def __init__(
+        self, process: FixturesProcess, snapshot: Snapshot, folder: Path, before: Callable[[], object]
+    ) -> None:
         self._process = process
+        self._before = before
         self._snapshot = snapshot
         self._folder = folder
         self._writers: list[_KeptMember] = []
@@ -194,6 +200,7 @@ class _Fixtures(Part):
         return writer
 
     def read(self) -> None:
+        self._before()
         self.report = self._process.dump(
             snapshot=self._snapshot.name,
             lock_tables=[table.quoted for table in self._snapshot.tables],

@@ -103,15 +103,19 @@ class _Attempt:
     ) -> Dumped:
         from .dataset import dump
 
-        if starting := self._start_django():
-            self._watched(snapshot, starting)
+        starting = self._start_django()
         process = self.process
         assert process  # noqa: S101 - for the type checker: it was started above
-        process.registry.tables(self.job.settings.business_apps)  # an unknown app is told before anything is read
+
+        def ready() -> None:
+            if starting:
+                starting.read()
+            process.registry.tables(self.job.settings.business_apps)  # an unknown app is told before it is read
+
         folder = self.folder / "dataset"
         shutil.rmtree(folder, ignore_errors=True)  # of an earlier attempt
         folder.mkdir(mode=0o700)
-        dataset = dump(snapshot, process, folder, self.job.settings.migration_wait, known)
+        dataset = dump(snapshot, process, folder, self.job.settings.migration_wait, known, before_fixtures=ready)
         memory = self._memory(snapshot, moment, dataset, process.registry)
         verdict = changes.by_everything(self.job.saved, self.job.why_not, memory.fingerprint, memory.fixtures)
         if self.job.force and not verdict.changed:
