@@ -75,7 +75,7 @@ def status(settings: Settings, arguments: argparse.Namespace) -> int:
     """What is known. The exit status is 1 where something is wrong, so that a monitor may ask."""
     from .status import status as known
 
-    found = known(settings)
+    found = known(settings, drill=arguments.drill)
     if arguments.json:
         _say(as_json(found))
     else:
@@ -85,6 +85,7 @@ def status(settings: Settings, arguments: argparse.Namespace) -> int:
             ["its data is of", human_age(found.last_saved_age), ""],
             ["last full comparison", human_age(found.last_full_look_age), ""],
             ["local archives", str(found.local_archives), ""],
+            *([["last good drill", human_age(found.last_good_drill_age), ""]] if arguments.drill else []),
             *([f"key {key['fingerprint'][-16:]}", _life(key["days_left"]), ""] for key in found.keys),
         ]
         _say(table(rows, ["WHAT", "IS", ""]))

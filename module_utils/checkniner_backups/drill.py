@@ -110,17 +110,17 @@ def drill(store: Store, archive: Archive, plan: Plan) -> Result:
 
     started = time.monotonic()
     words = {"sql": "not reached", "fixtures": "not reached", "both": "not reached"}
-    verdict = BAD
+    verdict, size = BAD, archive.size
     with throwaway(unprivileged(plan.code.path if plan.code else None)) as server:
         try:
-            source = _fetched(store, archive, server, plan)
+            source, size = _fetched(store, archive, server, plan)
             verdict = _Rehearsal(server, source, plan, words).run()
         except BackupsError as error:
             log.error("%s: %s", archive.key, error.message)
             stage = next((name for name, said in words.items() if said == "not reached"), "both")
             words[stage] = f"FAILED: {error.message}"
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Result(archive.key, verdict, **words, size=archive.size, seconds=time.monotonic() - started, at=now)
+    return Result(archive.key, verdict, **words, size=size, seconds=time.monotonic() - started, at=now)
 
 
 def record(store: Store, result: Result) -> str:
@@ -148,15 +148,17 @@ def last_good(store: Store) -> datetime | None:
     return datetime.strptime(max(stamps), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
 
 
-def _fetched(store: Store, archive: Archive, server: Throwaway, plan: Plan) -> Source:
-    """Bring the archive here, encrypted as it is, and ask the operator's agent for the key of this one archive."""
+def _fetched(store: Store, archive: Archive, server: Throwaway, plan: Plan) -> tuple[Source, int]:
+    """Bring the archive here, encrypted as it is, and ask the operator's agent for the key of this one archive.
+
+    :returns: it, and its size in bytes
+    """
     from .gpg import session_key
 
     head = store.read_head(archive.key, _HEAD)
     key = "" if is_plain(head) else session_key(head, plan.gnupg_home)
     path = server.work / archive.name
-    store.download(archive.key, path)
-    return Source(path, key)
+    return Source(path, key), store.download(archive.key, path).size
 
 
 class _Rehearsal:
@@ -211,8 +213,10 @@ class _Rehearsal:
         return self._server.dsn(made.database, self._role, self._password)
 
     def _load_sql(self) -> Dsn:
-        for _ in range(_ROLES):
+        found: list[str] = []
+        while len(found) < _ROLES:
             database = self._new_database("sql")
+            self._server.let_create(database.database, found)
             try:
                 proof = load_and_prove(
                     database, self._source, skip_settings=self._plan.skip_settings, account=self._server.account
@@ -224,6 +228,7 @@ class _Rehearsal:
                     raise
                 self._server.create_role(missing[1])
                 self._server.grant(missing[1], self._role)
+                found.append(missing[1])
             else:
                 self._words["sql"] = proof.words
                 return database

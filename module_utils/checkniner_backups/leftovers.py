@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -31,9 +31,10 @@ def held(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
-def sweep(base: Path, pattern: str, *, just_made: float = _JUST_MADE) -> list[Path]:
+def sweep(base: Path, pattern: str, *, owners: Collection[int] = (), just_made: float = _JUST_MADE) -> list[Path]:
     """Given a folder and a pattern of names, remove the folders and files in it that are ours and that nobody holds.
 
+    :param owners: ids of users whose things are ours too
     :param just_made: seconds; what is younger stays
     :returns: what was removed
     """
@@ -41,7 +42,11 @@ def sweep(base: Path, pattern: str, *, just_made: float = _JUST_MADE) -> list[Pa
     for path in sorted(base.glob(pattern)):
         with suppress(OSError):
             found = path.lstat()
-            if found.st_uid != os.geteuid() or time.time() - found.st_mtime < just_made or path.is_symlink():
+            if (
+                found.st_uid not in (os.geteuid(), *owners)
+                or time.time() - found.st_mtime < just_made
+                or path.is_symlink()
+            ):
                 continue
             if not _is_free(path):
                 continue

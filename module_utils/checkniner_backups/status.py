@@ -25,10 +25,15 @@ class Status:
     keys: tuple[dict[str, Any], ...]
     local_archives: int
     problems: tuple[str, ...]
+    last_good_drill_age: float | None = None
 
 
-def status(settings: Settings) -> Status:
-    """Given the settings, return what is known without asking the database or the store."""
+def status(settings: Settings, *, drill: bool = False) -> Status:
+    """Given the settings, return what is known without asking the database or the store.
+
+    :param drill: ask the store when the last good drill was; its record is listed, not read
+    :raises StoreError: the store cannot be asked
+    """
     saved = State(settings.state_path).load()
     now = time.time()
     problems = list(key_problems(settings))
@@ -36,6 +41,9 @@ def status(settings: Settings) -> Status:
         problems.append("nothing is known to be in the store")
     elif saved.shape != settings.shape():
         problems.append("the settings have changed since the last archive; the next tick saves")
+    drilled = _last_drill(settings, now) if drill else None
+    if drill and drilled is None:
+        problems.append("no good drill is known: run drill.yml on the machine that holds the private key")
     folder = settings.archives_path
     return Status(
         last_key=saved.key if saved else None,
@@ -45,7 +53,16 @@ def status(settings: Settings) -> Status:
         keys=tuple(_keys(settings)),
         local_archives=len(list(folder.glob("*T*.tar.gz*"))) if folder.is_dir() else 0,
         problems=tuple(problems),
+        last_good_drill_age=drilled,
     )
+
+
+def _last_drill(settings: Settings, now: float) -> float | None:
+    from .drill import last_good
+    from .store import Store
+
+    moment = last_good(Store(settings.store))
+    return now - moment.timestamp() if moment else None
 
 
 def key_problems(settings: Settings) -> list[str]:

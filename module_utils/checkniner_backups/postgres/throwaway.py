@@ -13,7 +13,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,7 @@ from pathlib import Path
 from ..account import Account
 from ..errors import DatabaseError, DiskError
 from ..gpg_process import short_folder
+from ..leftovers import held, sweep
 from .dsn import Dsn, client_program
 from .session import connect
 
@@ -88,6 +89,14 @@ class Throwaway:
             if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
                 connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)) + options)
 
+    def let_create(self, database: str, roles: Iterable[str]) -> None:
+        """Given a database and roles that do not own it, let them own tables in its schema `public`."""
+        from psycopg import sql
+
+        with connect(self.admin.to(database)) as connection:
+            for role in roles:
+                connection.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(role)))
+
     def grant(self, role: str, member: str) -> None:
         """Given two roles, let the second act as the first."""
         from psycopg import sql
@@ -111,6 +120,7 @@ def throwaway(account: Account) -> Iterator[Throwaway]:
     except OSError as error:
         raise DiskError.at(parent, error) from None
     account.own(folder)
+    sweep(Path(parent), "cb-drill-*", owners=(account.user_id,))
     watcher = subprocess.Popen(
         ["/bin/sh", "-c", _WATCHER, "sh", str(folder)],
         stdin=subprocess.PIPE,
@@ -122,9 +132,10 @@ def throwaway(account: Account) -> Iterator[Throwaway]:
     try:
         password = secrets.token_urlsafe(24)
         made = Throwaway(folder, account, password)
-        _create(binaries, made)
-        server = _start(binaries, made)
-        yield made
+        with held(folder):
+            _create(binaries, made)
+            server = _start(binaries, made)
+            yield made
     finally:
         if server and server.poll() is None:
             server.send_signal(signal.SIGQUIT)

@@ -1,0 +1,213 @@
+#!/usr/bin/python
+"""Ansible module: rehearse the restore of stored archives."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+DOCUMENTATION = """
+module: checkniner_drill
+short_description: Restore stored archives into a throwaway database, compare, and record what came of it
+version_added: "1.0.0"
+description:
+  - Restores an archive twice, from SQL and from fixtures, into a throwaway PostgreSQL server on this machine. Compares
+    both with the manifest and with each other, and stores the result below C(drills/) of the prefix.
+  - Runs on the control machine, which holds the private key. Nothing is connected to but the store.
+  - Run as root, the server and everything that is loaded run as the owner of O(application_path), or else as
+    C(postgres) or C(nobody).
+options:
+  s3:
+    description: Where archives are. Without keys, boto3's default chain of credentials is used.
+    type: dict
+    required: true
+    suboptions:
+      bucket:
+        description: The bucket.
+        type: str
+        required: true
+      prefix:
+        description: What keys begin with.
+        type: str
+        default: db/
+      access_key:
+        description: Credentials that may list, get, and put the record.
+        type: str
+        default: ""
+      secret_key:
+        description: Their secret half.
+        type: str
+        default: ""
+      endpoint_url:
+        description: The store's address, if it is not Amazon's.
+        type: str
+        default: ""
+      region:
+        description: The store's region.
+        type: str
+        default: ""
+      addressing_style:
+        description: How the bucket stands in the address.
+        type: str
+        default: auto
+        choices: [auto, path, virtual]
+      checksums:
+        description: V(when_required) for old stores that do not know boto3's checksums.
+        type: str
+        default: when_supported
+        choices: [when_supported, when_required]
+      ca_bundle:
+        description: A file of CA certificates.
+        type: str
+        default: ""
+  name:
+    description: Name of the application whose archives these are.
+    type: str
+    required: true
+  archive:
+    description: V(latest), or a key.
+    type: str
+    default: latest
+  at:
+    description: The newest archive at or before this time.
+    type: str
+    default: ""
+  count:
+    description: So many random archives instead.
+    type: int
+    default: 0
+  application_path:
+    description: A checkout of the application on this machine. Without it SQL alone is drilled, as the result says.
+    type: path
+  virtualenv:
+    description: The application's virtualenv on this machine.
+    type: path
+  environment:
+    description: Variables that the application needs, besides those of the virtualenv's C(bin/activate).
+    type: dict
+    default: {}
+  allowed_extensions:
+    description: Extensions that only a superuser may create, and that may be created all the same.
+    type: list
+    elements: str
+    default: []
+  skip_settings:
+    description: Leave out the settings that C(ALTER DATABASE) had made.
+    type: bool
+    default: false
+  watchdog_url:
+    description: Asked for (GET) when every archive was good.
+    type: str
+    default: ""
+  gnupg_home:
+    description: The operator's GNUPGHOME, if it is not the usual one.
+    type: path
+requirements:
+  - boto3
+  - gpg
+  - PostgreSQL's server programs
+  - psycopg 3
+  - python-gnupg
+author:
+  - The checkniner-backups authors
+attributes:
+  check_mode:
+    support: full
+    description: Says which archives would be drilled.
+  diff_mode:
+    support: none
+    description: Nothing is edited.
+"""
+
+EXAMPLES = """
+- name: Rehearse the restore of the newest archive
+  checkniner_drill:
+    s3:
+      bucket: my-backups
+    name: checkniner
+    application_path: /home/me/src/checkniner
+    virtualenv: /home/me/src/checkniner/venv
+  delegate_to: localhost
+"""
+
+RETURN = """
+good:
+  description: Whether every archive was restored and proven.
+  returned: success
+  type: bool
+results:
+  description: >-
+    For each archive its key, the verdict (V(good), V(not proven), V(bad)), what was found out of SQL, fixtures and
+    both, the seconds that it took, and the key of its record.
+  returned: success
+  type: list
+  elements: dict
+table:
+  description: The same as lines of a table.
+  returned: success
+  type: list
+  elements: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.checkniner_backups import drill
+from ansible.module_utils.checkniner_backups.store import Store
+from ansible.module_utils.checkniner_backups.terminal import table
+from ansible.module_utils.checkniner_backups.watchdog import ping
+from ansible.module_utils.checkniner_module import STORE, run, store_of
+
+HEAD = ["ARCHIVE", "VERDICT", "TOOK", "WHAT"]
+
+
+def rehearse(module: AnsibleModule) -> dict[str, Any]:
+    """Given the module's arguments, drill and return the results."""
+    given = module.params
+    code = None
+    if given["application_path"]:
+        environment = {str(name): str(value) for name, value in given["environment"].items()}
+        code = drill.Code(Path(given["application_path"]), Path(given["virtualenv"]), environment)
+    home = Path(given["gnupg_home"]) if given["gnupg_home"] else None
+    plan = drill.Plan(given["name"], code, home, tuple(given["allowed_extensions"]), given["skip_settings"])
+    store = Store(store_of(module))
+    archives = drill.choose_archives(store, given["archive"], given["at"], given["count"])
+    if module.check_mode:
+        return {
+            "changed": True,
+            "good": False,
+            "results": [],
+            "table": [f"would drill {each.key}" for each in archives],
+        }
+    found = list(drill.rehearse(store, archives, plan))
+    good = all(result.verdict == drill.GOOD for result, _ in found)
+    if good and given["watchdog_url"]:
+        ping(given["watchdog_url"])
+    return {
+        "changed": True,
+        "good": good,
+        "results": [{**asdict(result), "record": key} for result, key in found],
+        "table": table(drill.rows([result for result, _ in found]), HEAD).splitlines(),
+    }
+
+
+def main() -> None:
+    """Run the module."""
+    arguments = {
+        **STORE,
+        "name": {"type": "str", "required": True},
+        "archive": {"type": "str", "default": "latest"},
+        "at": {"type": "str", "default": ""},
+        "count": {"type": "int", "default": 0},
+        "application_path": {"type": "path"},
+        "virtualenv": {"type": "path"},
+        "environment": {"type": "dict", "default": {}, "no_log": True},
+        "allowed_extensions": {"type": "list", "elements": "str", "default": []},
+        "skip_settings": {"type": "bool", "default": False},
+        "watchdog_url": {"type": "str", "default": "", "no_log": True},
+        "gnupg_home": {"type": "path"},
+    }
+    run(rehearse, arguments, required_together=[["application_path", "virtualenv"]])
+
+
+if __name__ == "__main__":
+    main()
