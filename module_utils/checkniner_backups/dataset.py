@@ -90,6 +90,8 @@ def dump(
     members = (sql.member, *(fixtures.members if fixtures else ()))
     tables = _tables(snapshot, rows.digests)
     report = fixtures.report if fixtures else None
+    for warning in report.warnings if report else ():
+        log.warning("fixtures: %s", warning)
     _agree(snapshot, rows.digests, sql.rows, process.registry if process else None, report)
     return Dataset(members, database, tables, sequences, report, rows.digests)
 
