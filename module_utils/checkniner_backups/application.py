@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pwd
-import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -34,7 +33,8 @@ def read_activate(virtualenv: Path, account: Account | None = None, *, needs_dat
     hint = "the virtualenv is a setting; its bin/activate exports the application's environment"
     if not os.access(script, os.R_OK):
         raise ApplicationError(f"cannot read {script}", hint)
-    bash = shutil.which("bash", path=_PATH)
+    shells = (f"{folder}/bash" for folder in _PATH.split(":"))
+    bash = next((shell for shell in shells if os.access(shell, os.X_OK)), None)
     shell = [bash, "--noprofile", "--norc"] if bash else ["/bin/sh"]
     source = '. "$1" >/dev/null 2>&1; exec /usr/bin/env -0'
     try:

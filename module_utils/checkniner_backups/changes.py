@@ -29,10 +29,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from .postgres.digest import TableDigest, catalogue_digest, columns_of, digest_table, framed
 from .state import Fingerprint, Saved
 
 if TYPE_CHECKING:
+    from .postgres.digest import TableDigest
     from .postgres.session import Connection
     from .postgres.snapshot import Snapshot, Table
 
@@ -138,6 +138,8 @@ def take_fingerprint(
     :param whole: whether these tables hold all business data
     :returns: the fingerprint, and the digests of whole tables taken on the way, by OID
     """
+    from .postgres.digest import catalogue_digest, columns_of, digest_table
+
     tables = tuple(tables)
     columns = columns_of(connection, tables if migrations is None else (*tables, migrations))
     digests = dict(known or {})
@@ -160,4 +162,6 @@ def take_fingerprint(
 
 
 def _names_digest(names: Iterable[str]) -> str:
+    from .postgres.digest import framed
+
     return hashlib.sha256(framed(names)).hexdigest()

@@ -8,8 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -183,6 +181,8 @@ class State:
 
         To be called with the lock held: nobody else's work is there then.
         """
+        import shutil
+
         base = self.folder / "work"
         shutil.rmtree(base, ignore_errors=True)
         try:
@@ -200,6 +200,9 @@ class State:
 @contextmanager
 def scratch_folder(base: Path) -> Iterator[Path]:
     """Given a folder of ours, yield a new 0700 folder in it that is removed on any exit but a kill."""
+    import shutil
+    import tempfile
+
     try:
         folder = Path(tempfile.mkdtemp(prefix=".scratch-", dir=base))
     except OSError as error:
@@ -215,6 +218,8 @@ def write_durably(path: Path, content: bytes) -> None:
 
     :raises DiskError: the disk is full or cannot be written
     """
+    import tempfile
+
     temporary = ""
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

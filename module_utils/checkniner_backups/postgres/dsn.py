@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -129,6 +128,8 @@ def client_program(name: str) -> Path:
     ]
     if versions:
         return max(versions, key=lambda path: int(path.parts[-3]))
+    import shutil
+
     on_path = shutil.which(name)
     if not on_path:
         raise DatabaseError(f"{name} is not installed", "install PostgreSQL's client programs: postgresql-client")
