@@ -56,7 +56,7 @@ class World:
 
 
 @pytest.fixture(scope="module")
-def world(  # noqa: PLR0917 - fixtures
+def world(  # noqa: PLR0917 (fixtures)
     cluster: Cluster,
     owner: Account,
     application_template: Application,

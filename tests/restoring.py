@@ -1,0 +1,126 @@
+"""A restore stage by stage, as the playbook does it: each stage as the user whom it needs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import tarfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from checkniner_backups.gpg import session_key
+from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.restore import Source, inspect
+from checkniner_backups.swap import Change, Databases
+from psycopg import sql
+
+from sandbox.keys import Keyring
+from sandbox.server import Server
+from tests.owner_side import as_engine
+from tests.plugins.postgres import Database
+
+_TABLES = """
+SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2
+"""
+_RESTORE = """
+from checkniner_backups import restore
+source = restore.Source(Path(given["path"]), given["session_key"])
+if given["source"] == "sql":
+    proof = restore.restore_sql(settings(), source, given["database"])
+else:
+    proof = restore.restore_fixtures(settings(), source, given["database"], given["apps"])
+result = {"proven": proof.proven, "words": proof.words}
+"""
+
+
+def digest_of(database: Database, name: str = "") -> dict[str, str]:
+    """Given a database, return a digest of each table's and materialised view's rows: by another way than ours."""
+    found = {}
+    with psycopg.connect(database.cluster.admin_url(name or database.name)) as connection:
+        for schema, table in connection.execute(_TABLES).fetchall():
+            query = sql.SQL("SELECT coalesce(string_agg(md5(t::text), '' ORDER BY md5(t::text)), '') FROM {} t")
+            (text,) = connection.execute(query.format(sql.Identifier(schema, table))).fetchone() or ("",)
+            found[f"{schema}.{table}"] = hashlib.sha256(text.encode()).hexdigest()
+    return found
+
+
+def names_of(database: Database) -> set[str]:
+    """Given the live database, return the names of all databases that begin as its name does."""
+    query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+    return {row[0] for row in database.cluster.execute(query, (database.name,))}
+
+
+@dataclass
+class Restorer:
+    """What the playbook's tasks do, in order; `path` is the archive, in a folder of the owner."""
+
+    server: Server
+    database: Database
+    keyring: Keyring
+    path: Path = field(default_factory=Path)
+
+    @property
+    def databases(self) -> Databases:
+        """As the administrator."""
+        return Databases(parse_url(self.database.cluster.admin_url()), self.database.name)
+
+    def fetch(self, key: str = "") -> Path:
+        """Bring an archive (default: the newest) from the bucket to the server."""
+        key = key or self.server.keys()[-1]
+        body = self.server.store.client().get_object(Bucket=self.server.bucket, Key=key)["Body"].read()
+        return self.put(key.rpartition("/")[2], body)
+
+    def put(self, name: str, body: bytes) -> Path:
+        """Lay an archive on the server."""
+        self.path = self.server.application.folder / name
+        self.path.write_bytes(body)
+        self.server.application.owner.own(self.path)
+        return self.path
+
+    @property
+    def session_key(self) -> str:
+        """What opens it."""
+        return session_key(self.path, self.keyring.home) if self.path.suffix == ".gpg" else ""
+
+    def facts(self) -> dict[str, Any]:
+        """What the manifest says of the database."""
+        return inspect(Source(self.path, self.session_key)).database
+
+    def create(self, *allowed: str) -> str:
+        """Create the new database and return its name."""
+        return self.databases.create(self.database.user, self.facts(), allowed).database
+
+    def load(self, name: str, source: str = "sql", apps: tuple[str, ...] = ()) -> dict[str, Any]:
+        """Load and prove as the owner; return the proof's words, or the error."""
+        return dict(
+            as_engine(
+                self.server.application.owner, self.server.command, _RESTORE, path=str(self.path), source=source,
+                session_key=self.session_key, database=name, apps=list(apps),
+                environment_file=str(self.server.environment_file),
+            )
+        )  # fmt: skip
+
+    def swap(self, name: str) -> Change:
+        """Make it the live one."""
+        return self.databases.swap(name, self.facts())
+
+
+def old_archive(server: Server, keyring: Keyring, fingerprint: str) -> bytes:
+    """Given a server, return an archive as the old scripts made it: pg_dump, plain dumpdata, tar, gzip, gpg."""
+    application = server.application
+    url = application.environment["DATABASE_URL"]
+    dump = subprocess.run(["/usr/lib/postgresql/15/bin/pg_dump", url], capture_output=True, check=True).stdout
+    members = {f"{parse_url(url).database}.sql": dump}
+    for app in ("auth", "checkouts"):
+        members[f"{app}.json"] = application.manage("dumpdata", app).encode()
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
+        for name, data in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return keyring.gpg("--trust-model", "always", "--recipient", fingerprint, "--encrypt", data=buffer.getvalue())
