@@ -177,7 +177,9 @@ class _Story:
         log = self.rehearsal.log_path
         start = log.stat().st_size
         with log.open("ab") as output:
-            invocation = self.control.invocation(playbook, *options)
+            # What Ansible is killed over must not stay: this folder goes with the application's.
+            temporary = {"TMPDIR": str(self.application.folder / "ansible")}
+            invocation = self.control.invocation(playbook, *options, environment=temporary)
             status = subprocess.run(
                 **invocation, stdout=output, stderr=output, start_new_session=True, timeout=900, check=False
             ).returncode

@@ -1,0 +1,128 @@
+"""Every command of the documentation is run as it is written, in order, against real parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .blocks import ROOT, Block, blocks, documents
+from .world import World, world
+
+# The end of README's installation: what stands before it makes the world that all other pages need.
+INSTALLED = "playbooks/setup-backups.yml"
+RUN_HERE = {"README.md", "docs/restore.md", "docs/restore-by-hand.md", "docs/variables.md"}
+# These set everything up, or measure: other tests run what they name.
+RUN_ELSEWHERE = {"docs/testing.md": ("make test", "make demo")}
+ARCHIVE = "2026-11-22T19:35:00.tar.gz.gpg"
+
+
+@pytest.fixture(scope="module")
+def installed() -> Iterator[World]:
+    """The world after README's installation."""
+    with world() as made:
+        for block in installation():
+            follow(made, block)
+        yield made
+
+
+def installation() -> list[Block]:
+    """README's blocks up to the first run of the set-up."""
+    found = blocks(ROOT / "README.md")
+    end = next(number for number, block in enumerate(found) if block.language == "sh" and INSTALLED in block.text)
+    return found[: end + 1]
+
+
+def follow(made: World, block: Block) -> None:
+    """Do what a reader would do at this block."""
+    if block.language == "yaml":
+        if block.text.startswith("all:"):
+            made.inventory.write_text(made.translate(block.text))
+        return
+    if block.language != "sh":
+        return
+    if ARCHIVE in block.text and "--output" not in block.text:
+        made.fetch_newest(ARCHIVE)
+    said = made.run(block)
+    if "--quick-generate-key" in block.text:
+        made.learn_key()
+    if INSTALLED in block.text:
+        assert "PROVEN: this machine has opened" in said
+        assert "NOT PROVEN" not in said
+
+
+def test_every_command_is_run_by_a_test() -> None:
+    for path in documents():
+        name = str(path.relative_to(ROOT))
+        commands = [block for block in blocks(path) if block.language == "sh"]
+        if name in RUN_ELSEWHERE:
+            lines = [line for block in commands for line in block.text.splitlines()]
+            assert all(line.startswith(RUN_ELSEWHERE[name]) for line in lines), name
+        elif name not in RUN_HERE:
+            assert not commands, f"no test runs the commands of {name}"
+
+
+def test_blocks_have_a_language_that_we_know() -> None:
+    for path in documents():
+        for block in blocks(path):
+            assert block.language in {"sh", "yaml", "sql", "text", "json"}, block
+
+
+def test_readme(installed: World) -> None:
+    before = installed.content()
+    for block in blocks(ROOT / "README.md")[len(installation()) :]:
+        follow(installed, block)
+    assert installed.content() == before
+    for database in ("checkniner_restored", "checkniner_empty"):
+        business = {name: digest for name, digest in installed.content(database).tables.items() if is_business(name)}
+        assert business == {name: digest for name, digest in before.tables.items() if is_business(name)}, database
+        installed.cluster.drop_database(database)
+
+
+def test_restore(installed: World) -> None:
+    before = installed.content()
+    for block in blocks(ROOT / "docs" / "restore.md"):
+        follow(installed, block)
+    copy = installed.content("checkniner_copy")
+    assert {name for name in copy.tables if is_business(name)} <= before.tables.keys()
+
+
+def test_restore_by_hand(installed: World) -> None:
+    installed.store_keys("s3-keys")
+    installed.fetch_newest(ARCHIVE)  # only for its name: the page fetches it by itself
+    (installed.folder / installed.translate(ARCHIVE)).unlink()
+    before = installed.content()
+    for block in blocks(ROOT / "docs" / "restore-by-hand.md"):
+        follow(installed, block)
+    assert installed.content() == before  # what is live now came from the archive
+    fixtures = installed.content("checkniner_empty").tables
+    assert {name: fixtures[name] for name in fixtures if is_business(name)} == {
+        name: before.tables[name] for name in before.tables if is_business(name)
+    }
+
+
+def test_variables(installed: World) -> None:
+    for block in blocks(ROOT / "docs" / "variables.md"):
+        follow(installed, block)
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_somewhere(path: Path) -> None:
+    text = re.sub(r"```.*?```", "", path.read_text(), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (path.parent / name).resolve() if name else path
+        assert linked.exists(), f"{path.name} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
+            slugs = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in slugs, f"{path.name} links to {target}"
+
+
+def is_business(table: str) -> bool:
+    """Whether a table belongs to the business apps."""
+    return table.startswith(("auth_", "checkouts_"))
