@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
 from typing import Any
+from urllib.parse import quote
 
 from checkniner_backups.catalogue import newest
 from checkniner_backups.settings import StoreSettings
@@ -66,9 +67,10 @@ def _put(machine: Machine, keys: list[str], deadline: float) -> int:
     for number, key in enumerate(keys):
         if time.monotonic() > deadline:
             return number
-        request: Any = AWSRequest("PUT", f"{machine.store.endpoint_url}/{BUCKET}/{key}", data=b"x")
+        path = f"/{BUCKET}/{quote(key)}"
+        request: Any = AWSRequest("PUT", machine.store.endpoint_url + path, data=b"x")
         signer.add_auth(request)
-        connection.request("PUT", f"/{BUCKET}/{key}", b"x", dict(request.headers.items()))
+        connection.request("PUT", path, b"x", dict(request.headers.items()))
         answer = connection.getresponse()
         answer.read()
         if answer.status != 200:
