@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from . import __version__, commands
+from . import __version__, commands, commands_restore
 from .errors import BackupsError, DiskError
 from .settings import Settings, from_environment, read_environment_file
 
@@ -147,6 +147,12 @@ def _parser() -> argparse.ArgumentParser:
     _which(made)
     made.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to put it (default: here)")
     json_option(made)
+    made = command(
+        "restore", commands_restore.restore, "bring data back, into a new database that takes the live one's place"
+    )
+    which = _which(made)
+    which.add_argument("--file", type=Path, metavar="PATH", help="an archive on this machine")
+    commands_restore.add_options(made)
     made = command("clean", commands.clean, "remove old local archives, all but the newest; the store is not touched")
     made.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     json_option(made)
@@ -160,12 +166,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _which(parser: argparse.ArgumentParser) -> None:
+def _which(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--archive", metavar="KEY", help="this one (default: the newest)")
     which.add_argument(
         "--at", metavar="TIME", help="the newest at or before: '2026-11-20 14:35', local time or with a zone"
     )
+    return which
 
 
 def _log_to_stderr(verbose: bool) -> None:

@@ -13,11 +13,19 @@ import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .gpg_process import short_folder
+
+if TYPE_CHECKING:
+    from .settings import Settings
 
 log = logging.getLogger(__name__)
 
 _JUST_MADE = 60.0
 """Seconds: between making a folder and locking it, it looks abandoned."""
+_LONG = 3600.0
+"""Seconds since the last change of what nobody locks while it is written."""
 
 
 @contextmanager
@@ -57,6 +65,17 @@ def sweep(base: Path, pattern: str, *, owners: Collection[int] = (), just_made: 
             log.info("removed %s, which a killed run had left", path)
             removed.append(path)
     return removed
+
+
+def clean_up(settings: Settings) -> None:
+    """Given the settings, remove what a restore or a backup left that was killed. Nothing of it is plaintext.
+
+    The database that a killed restore left is dropped by the next one, before it makes its own.
+    """
+    sweep(settings.state_path, ".scratch-*")
+    for folder in (settings.archives_path, settings.archives_path / "before-restore"):
+        sweep(folder, "*.part", just_made=_LONG)
+    sweep(Path(short_folder()), "cb-*", just_made=_LONG)
 
 
 def _is_free(path: Path) -> bool:

@@ -5,7 +5,7 @@ Every difference is named. Nothing is called proven that was not compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -62,11 +62,18 @@ def prove_sql(dsn: Dsn, manifest: Manifest, *, skip_settings: bool = False) -> P
     return _proof(len(common), rows, differences)
 
 
-def prove_rows(dsn: Dsn, manifest: Manifest) -> Proof:
-    """Given a database and a manifest, compare only row counts and digests: has anybody written since?"""
+def prove_rows(dsn: Dsn, manifest: Manifest, only: Collection[str] = ()) -> Proof:
+    """Given a database and a manifest, compare only row counts and digests: has anybody written since?
+
+    :param only: tables to compare, as Django names them; none for all
+    """
+    wanted = {name.rpartition('"."')[2].strip('"') for name in only}
     with plain_reader(dsn) as (connection, tables):
         expected = {(each["schema"], each["name"]): each for each in manifest.tables}
         found = {(table.schema, table.name): table for table in tables if table.has_rows}
+        if wanted:
+            expected = {key: each for key, each in expected.items() if key[1] in wanted}
+            found = {key: table for key, table in found.items() if key[1] in wanted}
         names = {".".join(key) for key in expected.keys() ^ found.keys()}
         common = {key: table for key, table in found.items() if key in expected}
         rows = 0

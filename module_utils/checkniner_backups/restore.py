@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from .application import check_user, read_activate
 from .errors import ArchiveError, ProofError, RestoreError
+from .leftovers import clean_up
 from .postgres.dsn import Dsn, parse_url
 from .proof import NOT_PROVEN, Proof, prove_sql
 from .settings import Settings
@@ -129,6 +130,7 @@ def restore_sql(
     :raises BackupsError: anything else; the new database is then good for nothing but to be dropped
     """
     check_user()
+    clean_up(settings)
     live, _ = owner_dsn(settings)
     return load_and_prove(live.to(database), source, skip_settings=skip_settings, progress=progress)
 
@@ -193,6 +195,7 @@ def restore_fixtures(
     from .fixtures_restore import into_new, target_of
 
     check_user()
+    clean_up(settings)
     live, _ = owner_dsn(settings)
     with target_of(settings, live.to(database).url()) as target:
         return into_new(target, source, apps, other_migrations=other_migrations, progress=progress)

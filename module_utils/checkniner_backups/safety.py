@@ -10,16 +10,21 @@ from __future__ import annotations
 import logging
 import os
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .application import check_user
 from .backup import application_dsn
-from .errors import ArchiveError, NoDatabaseError
+from .errors import ArchiveError, NoDatabaseError, RestoreError
 from .postgres.dsn import Dsn
 from .settings import Settings
 from .state import State, write_durably
+
+if TYPE_CHECKING:
+    from .manifest import Manifest
 
 log = logging.getLogger(__name__)
 
@@ -52,21 +57,40 @@ def save_between(settings: Settings, replaced: str) -> Safety:
 
     :raises BackupsError: it could not be compared, or not be saved; it stays where it is
     """
-    from .manifest import parse_manifest
     from .proof import prove_rows
 
     check_user()
     dsn = application_dsn(settings)[0].to(replaced)
-    try:
-        manifest = parse_manifest((settings.state_path / _MANIFEST).read_bytes())
-    except OSError as error:
-        hint = f"look into {replaced}, which is kept"
-        raise ArchiveError(f"the safety backup's manifest cannot be read: {error.strerror}", hint) from None
-    proof = prove_rows(dsn, manifest)
+    proof = prove_rows(dsn, _last_manifest(settings, f"look into {replaced}, which is kept"))
     if proof.proven:
         return Safety("", "nothing was written between the safety backup and the swap")
     log.warning("%s was written to between the safety backup and the swap: %s", replaced, proof.words)
     return _save(settings, dsn, "it was written to between the safety backup and the swap")
+
+
+def check_unchanged(settings: Settings, tables: Collection[str]) -> None:
+    """Given tables of the live database that nobody can write now, compare them with the safety backup.
+
+    :param tables: as Django names them
+    :raises RestoreError: somebody has written since
+    """
+    from .proof import prove_rows
+
+    proof = prove_rows(application_dsn(settings)[0], _last_manifest(settings, "nothing was changed"), tables)
+    if not proof.proven:
+        raise RestoreError(
+            f"somebody has written since the safety backup: {'; '.join(proof.differences)}",
+            "nothing was changed; stop the application (pre-restore commands), then restore again",
+        )
+
+
+def _last_manifest(settings: Settings, hint: str) -> Manifest:
+    from .manifest import parse_manifest
+
+    try:
+        return parse_manifest((settings.state_path / _MANIFEST).read_bytes())
+    except OSError as error:
+        raise ArchiveError(f"the safety backup's manifest cannot be read: {error.strerror}", hint) from None
 
 
 def _save(settings: Settings, dsn: Dsn, reason: str) -> Safety:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BusyError, DiskError, SettingsError
+from .leftovers import held
 
 _VERSION = 1
 
@@ -208,7 +209,8 @@ def scratch_folder(base: Path) -> Iterator[Path]:
     except OSError as error:
         raise DiskError.at(base, error) from None
     try:
-        yield folder
+        with held(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

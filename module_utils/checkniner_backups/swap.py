@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import RestoreError
 from .postgres import admin
 from .postgres.dsn import Dsn
+from .postgres.room import lacking_room
 from .postgres.session import connect
 
 if TYPE_CHECKING:
@@ -40,6 +41,13 @@ class Change:
     outage: float = 0.0
 
 
+def _refuse(problems: Iterable[str]) -> None:
+    if found := list(problems):
+        raise RestoreError(
+            f"this server cannot hold the dump: {'; '.join(found)}", "mend this first; nothing was changed"
+        )
+
+
 class Databases:
     """The databases of one application, seen by an administrator."""
 
@@ -56,23 +64,22 @@ class Databases:
         :raises RestoreError: this server lacks something for the dump; the message lists all of it
         """
         with connect(self._dsn) as connection:
-            problems = admin.missing_for(connection, facts)
-            if problems:
-                raise RestoreError(
-                    f"this server cannot hold the dump: {'; '.join(problems)}", "mend this first; nothing was changed"
-                )
+            _refuse(admin.missing_for(connection, facts))
+            leftovers = admin.previous_databases(connection, self._live, NEW)
             if name and admin.exists(connection, name):
                 raise RestoreError(f"the database {name} is there already", "drop it, or choose another name")
             before = self._names(connection)
-            leftovers = admin.previous_databases(connection, self._live, NEW)
             new = name or admin.stamped_name(self._live, NEW)
             kept = [each for each in before if each not in leftovers]
             change = Change(before, tuple(sorted([*kept, new])), database=new)
+            if not self._dry_run:
+                for leftover in leftovers:
+                    log.warning("dropping %s, which an earlier restore left", leftover)
+                    admin.drop_database(connection, leftover)
+            if not (self._dry_run and leftovers):  # what is not dropped yet takes the room
+                _refuse(lacking_room(connection, facts))
             if self._dry_run:
                 return change
-            for leftover in leftovers:
-                log.warning("dropping %s, which an earlier restore left", leftover)
-                admin.drop_database(connection, leftover)
             admin.create_database(connection, new, owner, facts)
             try:
                 admin.create_extensions(self._dsn, new, facts, allowed)
