@@ -1,0 +1,71 @@
+"""Every public variable of the role: with a default, a specification, and a line in the documentation."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import yaml
+
+from sandbox import reference
+
+from .source import ROOT
+
+ROLE = ROOT / "roles" / "checkniner_backups"
+
+
+def specification() -> dict[str, dict[str, Any]]:
+    """Return the options of each entry point of the role."""
+    specs = yaml.safe_load((ROLE / "meta" / "argument_specs.yml").read_text())["argument_specs"]
+    return {entry: facts.get("options") or {} for entry, facts in specs.items()}
+
+
+def defaults() -> dict[str, Any]:
+    """Return the role's defaults."""
+    return dict(yaml.safe_load((ROLE / "defaults" / "main.yml").read_text()))
+
+
+def test_defaults_and_specification_name_the_same() -> None:
+    specified = {name for options in specification().values() for name in options}
+    assert specified == defaults().keys()
+
+
+def test_defaults_are_the_real_ones() -> None:
+    for entry, options in specification().items():
+        for name, facts in options.items():
+            assert facts.get("description"), name
+            assert facts.get("type"), name
+            default = defaults()[name]
+            if isinstance(default, str) and "{{" in default:
+                assert "default" not in facts, f"{entry}: {name} follows from other variables"
+            else:
+                assert facts.get("default") == default, f"{entry}: {name}"
+
+
+def test_secrets_are_marked() -> None:
+    for options in specification().values():
+        for name, facts in options.items():
+            if re.search(r"secret|password|_url$", name) and not name.endswith("endpoint_url"):
+                assert facts.get("no_log") is True, name
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert reference.PAGE.read_text() == reference.page(), "run make docs"
+
+
+def test_every_variable_says_what_it_means() -> None:
+    told = {each.name: each for each in reference.variables()}
+    assert told.keys() == defaults().keys()
+    assert not [name for name, each in told.items() if len(each.meaning) < 15]
+
+
+def test_tasks_use_what_is_declared_and_nothing_else() -> None:
+    text = "".join(
+        path.read_text() for folder in ("tasks", "vars", "templates") for path in (ROLE / folder).iterdir()
+    ) + "".join(path.read_text() for path in (ROOT / "playbooks").glob("*.yml"))
+    used = set(re.findall(r"(?<![\w])checkniner_backups_\w+", text))
+    registered = set(re.findall(r"register: (checkniner_backups_\w+)", text))
+    registered |= set(re.findall(r"^ +(checkniner_backups_\w+): ", text, re.MULTILINE))
+    unknown = used - defaults().keys() - registered - {"checkniner_backups_hosts"}
+    assert not unknown, unknown
+    assert not defaults().keys() - used, "declared, and used by nobody"
