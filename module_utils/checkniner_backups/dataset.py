@@ -11,10 +11,13 @@ of a model in the fixture as rows in its table. An empty or half-read part canno
 from __future__ import annotations
 
 import logging
+import os
 import re
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -123,9 +126,10 @@ class _Sql(Part):
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            start_new_session=True,  # so that a kill reaches what it starts: it may be a wrapper
         ) as self._process:
             if self._stopped.is_set():
-                self._process.kill()
+                self._kill()
             assert self._process.stdout  # noqa: S101 - for the type checker: it is a pipe
             assert self._process.stderr  # noqa: S101
             noise: list[bytes] = []
@@ -138,7 +142,7 @@ class _Sql(Part):
                     counter.feed(chunk)
                     self.moved += len(chunk)
             except BaseException:
-                self._process.kill()
+                self._kill()
                 writer.abort()
                 raise
             self.member = writer.close()
@@ -160,8 +164,12 @@ class _Sql(Part):
 
     def stop(self) -> None:
         self._stopped.set()
-        if self._process:
-            self._process.kill()
+        self._kill()
+
+    def _kill(self) -> None:
+        if self._process and self._process.returncode is None:  # not reaped yet: the id is still its own
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
 
 
 class _KeptMember(MemberWriter):
