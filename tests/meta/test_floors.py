@@ -9,17 +9,18 @@ from .source import absolute_imports, engine_imports, engine_modules
 # Lowest first. A room imports from those below it and from its own. `name.` stands for all modules of a folder.
 FLOORS: list[tuple[str, ...]] = [
     ("", "errors", "moment", "terminal", "sql_rows"),
-    ("settings", "manifest", "state", "account"),
+    ("settings", "manifest", "account"),
     ("application_side", "application_side."),
-    ("gpg_process", "gpg", "gpg_stream", "leftovers"),
+    ("gpg_process", "gpg", "gpg_stream"),
+    ("leftovers", "state"),
     ("web", "watchdog", "store_policy", "store_client", "store_faults", "store_download", "store_upload", "store"),
     ("application", "postgres", "postgres."),
     ("fixtures_digest", "fixtures_report", "fixtures_program", "fixtures"),
     ("inflater", "archive", "archive_reader", "catalogue"),
     ("job", "changes", "watching", "dataset", "proof", "fixtures_proof"),
     ("looking", "backup", "retention", "swap", "restore", "fixtures_restore"),
-    ("safety", "check", "drill", "restoring"),
-    ("status",),
+    ("safety", "check", "drill"),
+    ("status", "restoring", "elsewhere"),
     ("commands", "commands_restore", "cli"),
 ]
 
