@@ -17,6 +17,7 @@ RUN_HERE = {"README.md", "docs/restore.md", "docs/restore-by-hand.md", "docs/var
 # These set everything up, or measure: other tests run what they name.
 RUN_ELSEWHERE = {"docs/testing.md": ("make test", "make demo")}
 ARCHIVE = "2026-11-22T19:35:00.tar.gz.gpg"
+pytestmark = pytest.mark.timeout(1800)  # the first test sets everything up
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ STEPS = (
     "set-up", "a pilot passes a checkout; a tick", "a tick with nothing new", "a weight is corrected; a tick",
     "disaster", "restore from SQL", "disaster again", "restore from fixtures",
 )  # fmt: skip
+pytestmark = pytest.mark.timeout(1800)
 
 
 def leftovers() -> set[str]:
