@@ -1,0 +1,391 @@
+"""Whole ticks by the command line: what they leave in the store, and what stays when they fail or are killed."""
+
+from __future__ import annotations
+
+import fcntl
+import http.server
+import io
+import json
+import os
+import random
+import secrets
+import signal
+import socket
+import subprocess
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tests.plugins.application as plugin
+from sandbox import guard
+from sandbox.owner import SYSTEM_PATH
+from sandbox.server import Server
+from tests.plugins.keys import Keys
+
+RunningApplication = plugin.RunningApplication
+
+
+class Gate:
+    """A way to the store that can be shut, and that counts who goes through."""
+
+    def __init__(self, port: int) -> None:
+        self.port, self.open, self.count = port, True, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                self.count += 1
+                if not self.open:
+                    client.close()
+                    continue
+                store = socket.create_connection(("127.0.0.1", self.port))
+                for source, sink in ((client, store), (store, client)):
+                    threading.Thread(target=self._pass, args=(source, sink), daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket) -> None:
+        with suppress(OSError):
+            while self.open and (data := source.recv(65536)):
+                sink.sendall(data)
+        for each in (source, sink):
+            with suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def gate(server: Server) -> Iterator[Gate]:
+    """The server's way to the store."""
+    made = Gate(server.store.port)
+    server.write_environment(CHECKNINER_BACKUPS_S3_ENDPOINT_URL=made.url)
+    yield made
+    made.listener.close()
+
+
+@pytest.fixture
+def pings(server: Server) -> Iterator[list[str]]:
+    """What a watchdog hears."""
+    heard: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(self.path)
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as watchdog:
+        threading.Thread(target=watchdog.serve_forever, daemon=True).start()
+        server.write_environment(CHECKNINER_BACKUPS_WATCHDOG_URL=f"http://127.0.0.1:{watchdog.server_port}/alive")
+        yield heard
+        watchdog.shutdown()
+
+
+def opened(server: Server, keys: Keys, key: str) -> dict[str, bytes]:
+    """Given a key, return the members of that archive, opened as an operator would."""
+    body = server.store.client().get_object(Bucket=server.bucket, Key=key)["Body"].read()
+    plain = keys.keyring.gpg("--decrypt", data=body)
+    with tarfile.open(fileobj=io.BytesIO(plain), mode="r:gz", ignore_zeros=False) as archive:
+        return {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
+
+
+def truth(application: RunningApplication) -> list[str]:
+    """Return the airstrips that there are."""
+    return [row[0] for row in application.database.execute("SELECT ident FROM checkouts_airstrip ORDER BY ident")]
+
+
+def newest(server: Server, keys: Keys, application: RunningApplication) -> list[str]:
+    """Return the airstrips of the newest archive, which SQL and fixtures must agree on."""
+    members = opened(server, keys, server.keys()[-1])
+    objects = json.loads(members["checkouts.json"])
+    idents = sorted(each["fields"]["ident"] for each in objects if each["model"] == "checkouts.airstrip")
+    sql = next(data for name, data in members.items() if name.endswith(".sql")).decode()
+    block = sql.partition("COPY public.checkouts_airstrip (")[2].partition("\n")[2].partition("\\.\n")[0]
+    assert sorted(line.split("\t")[1] for line in block.splitlines()) == idents
+    return idents
+
+
+def start(server: Server, *arguments: str) -> subprocess.Popen[str]:
+    """Start a command in a process group of its own."""
+    owner = server.application.owner
+    return subprocess.Popen(
+        [server.command, "--environment", server.environment_file, *arguments],
+        env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": "/"},
+        cwd="/",
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        umask=0o077,
+        **owner.options(),
+    )
+
+
+def nothing_runs(server: Server) -> None:
+    """Wait a little until nothing of a killed run is left: what reads from a pipe sees its end."""
+    for _ in range(200):
+        left = [each for each in guard.processes_of(server.application.folder) if each != os.getpid()]
+        if not left:
+            return
+        time.sleep(0.05)
+    raise AssertionError([Path(f"/proc/{each}/cmdline").read_bytes() for each in left])
+
+
+def leftovers(server: Server) -> list[str]:
+    """Return what should not be in the state folder after a run."""
+    expected = {"archives", "gnupg", "lock", "state.json", "pending"}
+    found = [path.name for path in server.state_path.iterdir() if path.name not in expected]
+    archives = server.state_path / "archives"
+    if archives.is_dir():
+        found += [path.name for path in archives.iterdir() if not path.name.endswith((".tar.gz", ".tar.gz.gpg"))]
+    return found
+
+
+def test_an_idle_tick_needs_no_store_no_django_and_no_dump(
+    server: Server, application: RunningApplication, gate: Gate, pings: list[str]
+) -> None:
+    assert server.tick()["saved"]
+    while server.tick()["look"] != "mark":  # autovacuum may have moved it
+        pass
+    python = application.virtualenv / "bin" / "python"
+    python.rename(python.with_name("away"))
+    gate.open, gate.count = False, 0
+    state = server.state_path
+    before = (state / "state.json").stat().st_mtime_ns, (state / "state.json").read_bytes(), state.stat().st_mtime_ns
+    pings.clear()
+    assert server.tick() == {
+        "saved": False, "key": "", "size": 0, "sha256": "", "look": "mark",
+        "reason": "nothing that is visible has changed since the last look",
+    }  # fmt: skip
+    assert gate.count == 0
+    after = (state / "state.json").stat().st_mtime_ns, (state / "state.json").read_bytes(), state.stat().st_mtime_ns
+    assert after == before  # no work folder was made either
+    assert pings == ["/alive"]
+    application.change_noise()
+    assert server.tick()["look"] == "rows"
+    assert gate.count == 0
+    # The proof that both were out of order:
+    application.change()
+    failed = server.run("run", check=False)
+    assert failed.returncode == 4
+    assert "cannot start" in failed.stderr
+    python.with_name("away").rename(python)
+    failed = server.run("run", check=False)
+    assert failed.returncode == 7
+    assert gate.count
+
+
+def test_a_failed_upload_is_remembered_nowhere_and_made_up_for(
+    server: Server, application: RunningApplication, keys: Keys, gate: Gate, pings: list[str]
+) -> None:
+    gate.open = False
+    failed = server.run("run", check=False)
+    assert failed.returncode == 7
+    assert not (server.state_path / "state.json").exists()
+    gate.open = True
+    server.tick()
+    state = (server.state_path / "state.json").read_bytes()
+    application.change()
+    gate.open = False
+    pings.clear()
+    for _ in range(2):
+        failed = server.run("run", check=False)
+        assert failed.returncode == 7
+        assert "HINT" in failed.stderr
+        assert (server.state_path / "state.json").read_bytes() == state
+        assert leftovers(server) == []
+    assert pings == []
+    assert len(server.keys()) == 1
+    gate.open = True
+    assert server.tick()["saved"]
+    assert pings == ["/alive"]
+    assert newest(server, keys, application) == truth(application)
+    assert not server.tick()["saved"]
+
+
+def test_unchanged_is_only_believed_against_an_archive_that_is_in_the_store(
+    server: Server, application: RunningApplication, keys: Keys, gate: Gate
+) -> None:
+    first = server.tick()
+    server.write_environment(CHECKNINER_BACKUPS_STORE_LOOK_EVERY="0")
+    assert not server.tick()["saved"]
+    server.store.client().delete_object(Bucket=server.bucket, Key=first["key"])
+    again = server.tick()
+    assert again["saved"]
+    assert "no longer in the store" in again["reason"]
+    assert again["key"] > first["key"]
+    assert newest(server, keys, application) == truth(application)
+    server.store.client().put_object(Bucket=server.bucket, Key=again["key"], Body=b"cut short")
+    third = server.tick()
+    assert third["saved"]
+    gate.open = False
+    assert server.run("run", check=False).returncode == 7  # it cannot be known
+    gate.open = True
+    assert not server.tick()["saved"]
+
+
+def test_the_daily_full_look_saves_what_the_cheap_ones_missed_and_says_whose_fault_it_is(
+    server: Server, application: RunningApplication, keys: Keys, pings: list[str]
+) -> None:
+    server.tick()
+    application.change()
+    path = server.state_path / "state.json"
+    state = json.loads(path.read_text())
+    # A mark and digests that lie: those of now, as if they had been the saved archive's.
+    database = application.database.name
+    copy = f"{database}_twin"
+    application.database.cluster.create_database(copy, application.database.user, database)
+    lying = doctored(server, application)
+    path.write_text(json.dumps({**state, "mark": lying["mark"], "fingerprint": lying["fingerprint"]}))
+    quiet = server.tick()
+    assert not quiet["saved"]
+    pings.clear()
+    server.write_environment(CHECKNINER_BACKUPS_FULL_LOOK_EVERY="0")
+    found = server.run("run", check=False)
+    assert found.returncode == 12, found.stderr
+    assert "please report it" in found.stderr
+    assert pings == []
+    assert newest(server, keys, application) == truth(application)
+    full = server.tick()
+    assert (full["saved"], full["look"]) == (False, "full")
+    # A day later, by the clock of the memory.
+    server.write_environment(CHECKNINER_BACKUPS_FULL_LOOK_EVERY="86400")
+    assert server.tick()["look"] in ("mark", "rows")
+    state = json.loads(path.read_text())
+    path.write_text(json.dumps({**state, "full_look_at": state["full_look_at"] - 86401}))
+    assert server.tick()["look"] == "full"
+    assert server.tick()["look"] in ("mark", "rows")
+
+
+def doctored(server: Server, application: RunningApplication) -> dict[str, Any]:
+    """Return the memory that a backup of now would make, without making it known."""
+    path = server.state_path / "state.json"
+    kept = path.read_bytes()
+    saved = json.loads(server.run("backup", "--json").stdout)
+    made: dict[str, Any] = json.loads(path.read_text())
+    server.store.client().delete_object(Bucket=server.bucket, Key=saved["key"])
+    path.write_bytes(kept)
+    return made
+
+
+def test_a_second_run_at_the_same_time_says_so_and_is_no_success(
+    server: Server, application: RunningApplication, pings: list[str]
+) -> None:
+    (server.state_path / "lock").touch(mode=0o600)
+    application.owner.own(server.state_path / "lock")
+    with (server.state_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for command in ("run", "backup", "clean", "check"):
+            busy = server.run(command, check=False)
+            assert busy.returncode == 75, busy.stderr
+            assert "another run is still at work" in busy.stderr
+        assert pings == []
+    running = [start(server, "run") for _ in range(3)]
+    statuses = sorted(each.wait(120) for each in running)
+    assert statuses[0] == 0
+    assert set(statuses[1:]) <= {0, 75}
+    assert len(server.keys()) == 1
+    assert len(pings) == statuses.count(0)
+
+
+def test_the_newest_archive_sorts_last_also_when_the_clock_was_set_back(
+    server: Server, application: RunningApplication
+) -> None:
+    first = server.tick()
+    path = server.state_path / "state.json"
+    ahead = "db/2041-01-01T00:00:00.tar.gz.gpg"  # made before the clock was put right
+    client = server.store.client()
+    client.copy_object(Bucket=server.bucket, Key=ahead, CopySource=f"{server.bucket}/{first['key']}")
+    state = json.loads(path.read_text()) | {"key": ahead}
+    later = time.time() + 1e6
+    path.write_text(json.dumps(state | {"at": later, "full_look_at": later, "seen_in_store_at": later}))
+    application.change()
+    assert server.tick()["key"] == "db/2041-01-01T00:00:01.tar.gz.gpg"
+    # The memory is lost, and the local archives too: the store knows.
+    path.unlink()
+    for archive in (server.state_path / "archives").iterdir():
+        archive.unlink()
+    assert server.tick()["key"] == "db/2041-01-01T00:00:02.tar.gz.gpg"
+    # A run was killed after its upload, before it could remember it: the local archive knows.
+    path.write_text(json.dumps(state))
+    assert server.tick()["key"] == "db/2041-01-01T00:00:03.tar.gz.gpg"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
+def test_a_signal_ends_a_tick_in_order(
+    server: Server, application: RunningApplication, keys: Keys, number: signal.Signals
+) -> None:
+    python = application.virtualenv / "bin" / "python"
+    real = python.with_name("real-python")
+    python.rename(real)
+    marker = application.installed.folder / "started"
+    python.write_text(f'#!/bin/sh\ntouch "{marker}"\nsleep 298\nexec "{real}" "$@"\n')
+    python.chmod(0o755)
+    application.owner.own(python)
+    with start(server, "run") as process:
+        for _ in range(600):
+            if marker.exists():
+                break
+            time.sleep(0.05)
+        assert (server.state_path / "work").exists()
+        process.send_signal(number)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 128 + number
+    assert f"stopped by {number.name}" in errors
+    assert "Traceback" not in errors
+    nothing_runs(server)
+    assert not any("sleep\x00298" in path.read_text() for path in commands())
+    assert leftovers(server) == []
+    assert server.keys() == []
+    real.rename(python)
+    assert server.tick()["saved"]
+    assert newest(server, keys, application) == truth(application)
+
+
+def commands() -> list[Path]:
+    """Return the command line of each process, as files."""
+    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_after_a_kill_at_any_moment_the_next_tick_ends_well(
+    server: Server, application: RunningApplication, keys: Keys, number: signal.Signals
+) -> None:
+    chance = random.Random(5)
+    server.tick()
+    application.change()
+    began = time.monotonic()
+    server.tick()
+    length = time.monotonic() - began
+    killed = 0
+    for part in range(6):
+        ident = secrets.token_hex(4)
+        application.database.execute(
+            "INSERT INTO checkouts_airstrip (ident, name, is_base) VALUES (%s, 'Killed', false)", (ident,)
+        )
+        with start(server, "run") as process:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(length * (part + chance.random()) / 6)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+            process.communicate(timeout=60)
+        killed += process.returncode != 0
+        nothing_runs(server)
+        again = server.run("run", "--json")
+        assert again.returncode == 0
+        assert leftovers(server) == []
+        found = newest(server, keys, application)
+        assert ident in found
+        assert found == truth(application)
+    assert killed >= 2
