@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import os
 import struct
@@ -118,7 +119,7 @@ def pack(
                     _write_all(output, manifest, members)
                 file.flush()
                 os.fsync(file.fileno())
-            part.rename(target)
+                part.rename(target)  # while it is locked
             _sync_folder(target.parent)
     except BaseException:
         with contextlib.suppress(OSError):
@@ -149,10 +150,15 @@ def point_latest(archive: Path) -> Path:
 
 
 def new_file(path: Path) -> BinaryIO:
-    """Given a path, return a new file for writing that only its owner can read; an old one of that name is removed."""
+    """Given a path, return a new file for writing that only its owner can read; an old one of that name is removed.
+
+    It is locked while it is open: who tidies up can tell it from one that a killed run has left.
+    """
     path.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    return os.fdopen(os.open(path, flags, 0o600), "wb")
+    file = os.fdopen(os.open(path, flags, 0o600), "wb")
+    fcntl.flock(file, fcntl.LOCK_EX)
+    return file
 
 
 @contextlib.contextmanager

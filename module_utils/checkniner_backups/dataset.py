@@ -30,7 +30,7 @@ from .postgres.dsn import dump_program
 from .postgres.facts import database_facts, ownership, sequence_facts
 from .postgres.session import server_major
 from .postgres.snapshot import Patience, Snapshot
-from .sql_rows import RowCounter
+from .sql_rows import RowCounter, unquoted
 from .watching import Part, RowReader, side_by_side
 
 if TYPE_CHECKING:
@@ -270,9 +270,10 @@ def _agree(
     """
     hint = "nothing was saved; this is a fault of ours, or of a table that hides rows: please report it"
     counted = {table.quoted: digests[table.oid].rows for table in snapshot.tables if table.has_rows}
+    dumped = {unquoted(name): rows for name, rows in sql_rows.items()}
     for name, rows in counted.items():
-        if sql_rows.get(name) != rows:
-            raise DatabaseError(f"table {name} has {rows} rows, but {sql_rows.get(name)} in the SQL", hint)
+        if (found := dumped.get(unquoted(name))) != rows:
+            raise DatabaseError(f"table {name} has {rows} rows, but {found} in the SQL", hint)
     for model in report.models if report else ():
         table = snapshot.find(registry.table_of(model.label)) if registry else None
         # Django reads a parent's rows with those of its children, which are tables of their own here.

@@ -5,9 +5,12 @@ It proves that `pg_dump` saw what the other readers saw: an SQL file with an emp
 
 from __future__ import annotations
 
+import re
+
 _HEADER = b"COPY "
 _FROM = b" FROM stdin;"
 _END = b"\\.\n"
+_PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 
 class RowCounter:
@@ -77,3 +80,11 @@ def _target(header: bytes) -> str:
         elif character == ord("(") and not quoted:
             return header[:position].decode().rstrip()
     return header.decode().removesuffix(_FROM.decode())
+
+
+def unquoted(name: str) -> tuple[str, ...]:
+    """Given `public."order"` or `public.order`, return the parts as they are.
+
+    Which words need quotes differs between releases: a newer `pg_dump` quotes names that an older server does not.
+    """
+    return tuple(quoted.replace('""', '"') or plain for quoted, plain in _PART.findall(name))

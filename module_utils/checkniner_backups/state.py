@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -171,9 +171,13 @@ class State:
             os.close(descriptor)
 
     def sweep(self) -> None:
-        """Remove half-written files that a killed run has left. To be called with the lock held."""
-        for folder, pattern in ((self.folder, f".{self._file.name}.*"), (self.folder / "archives", "*.part")):
-            for path in folder.glob(pattern):
+        """Remove half-written files that a killed run has left; a playbook may be writing some at this moment."""
+        with self._writing():
+            for path in self.folder.glob(f".{self._file.name}.*"):
+                path.unlink(missing_ok=True)
+        for path in (self.folder / "archives").glob("*.part"):
+            with suppress(OSError), path.open("rb") as file:  # whoever writes one holds a lock on it
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 path.unlink(missing_ok=True)
 
     @contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from checkniner_backups import changes
+from checkniner_backups.archive import new_file
 from checkniner_backups.changes import Look, by_everything, by_mark, by_rows, comparable, full_look_due
 from checkniner_backups.state import Fingerprint, Saved, State, parse_saved
 from hypothesis import given
@@ -139,7 +140,10 @@ def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> N
     ]
     for path in (*left, *kept):
         path.touch()
-    state.sweep()
+    written_now = archives / "2026-11-22T19:40:00.tar.gz.gpg.part"
+    with new_file(written_now):
+        state.sweep()
+        assert written_now.exists()
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in kept)
     assert state.load() == saved()

@@ -1,8 +1,7 @@
 """The row counter: the same counts however the dump is cut into chunks."""
 
 import pytest
-
-from checkniner_backups.sql_rows import RowCounter
+from checkniner_backups.sql_rows import RowCounter, unquoted
 
 DUMP = r"""--
 -- PostgreSQL database dump
@@ -36,3 +35,9 @@ def test_counts_rows_whatever_the_chunks(size: int) -> None:
     for start in range(0, len(data), size):
         counter.feed(data[start : start + size])
     assert counter.rows == {"public.empty": 0, "public.two": 2, 'public."Wei""rd (t)"': 3, "public.last": 1}
+
+
+def test_a_name_is_the_same_with_quotes_and_without() -> None:
+    assert unquoted("public.system_user") == unquoted('public."system_user"') == ("public", "system_user")
+    assert unquoted('"my.schema"."a""b (c)"') == ("my.schema", 'a"b (c)')
+    assert unquoted('public."System_user"') != unquoted("public.system_user")
