@@ -74,8 +74,11 @@ class _Attempt:
     process: FixturesProcess | None = None
 
     def run(self) -> Dumped:
+        from .postgres.session import connect
         from .postgres.snapshot import exported_snapshot
 
+        with connect(self.job.dsn):
+            pass  # what is wrong with the database or its URL is said better here than by Django
         # Needed for sure, or needed in the attempt before: then before the first lock, for it takes a while.
         needed = self.job.saved is None or self.job.force or self.process is not None
         if needed and (starting := self._start_django()):
