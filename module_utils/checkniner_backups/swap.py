@@ -82,6 +82,8 @@ class Databases:
                 return change
             admin.create_database(connection, new, owner, facts)
             try:
+                if name:
+                    admin.mark_as_ours(connection, new)
                 admin.create_extensions(self._dsn, new, facts, allowed)
             except BaseException:
                 admin.drop_database(connection, new)
@@ -134,9 +136,11 @@ class Databases:
             before = self._names(connection)
             ours = [*admin.previous_databases(connection, self._live, NEW)]
             kept = admin.previous_databases(connection, self._live, PREVIOUS)
-            if name and name not in (*ours, *kept) and admin.exists(connection, name):
+            there = bool(name) and admin.exists(connection, name)
+            if there and name not in (*ours, *kept) and (name == self._live or not admin.is_ours(connection, name)):
                 raise RestoreError(f"{name} is not a database that a restore made", "drop it by hand if you mean it")
-            gone = [name] if name in before else []
+            before = tuple(sorted({*before, name})) if there else before
+            gone = [name] if there else []
             if older_than is not None:
                 limit = datetime.now(timezone.utc) - timedelta(days=older_than)
                 gone += [each for each in kept if each[-15:] < limit.strftime("%Y%m%dt%H%M%S")]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 MAX_NAME = 63
 """Bytes of an identifier that PostgreSQL keeps; it cuts what is longer without a word."""
+_OURS = "made by a restore of checkniner-backups"
 _STAMP = "%Y%m%dt%H%M%S"
 _SWAP_LIMIT = 15.0
 """Seconds that a swap may wait for the old sessions to end."""
@@ -75,6 +76,19 @@ def owner_of(connection: Connection, name: str) -> str:
     """Given a database's name, return the role that it belongs to; empty if it is not there."""
     query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
     return str(next((row[0] for row in fetch_all(connection, query, name)), ""))
+
+
+def mark_as_ours(connection: Connection, name: str) -> None:
+    """Given a new database under a name that somebody chose, note that a restore has made it."""
+    from psycopg import sql
+
+    connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(_OURS)))
+
+
+def is_ours(connection: Connection, name: str) -> bool:
+    """Given a database's name, return whether `mark_as_ours` was called for it."""
+    query = "SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
+    return fetch_all(connection, query, name) == [(_OURS,)]
 
 
 def hand_over(connection: Connection, name: str, owner: str) -> None:
