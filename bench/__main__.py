@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from . import backups, listing, report, restores
@@ -48,19 +49,27 @@ def measure(sizes: list[int], archives: int, without: set[str]) -> dict[str, obj
     """Given the sizes, the number of keys to list and names of ways to leave out, return all results."""
     started = time.monotonic()
     measured: dict[str, object] = {}
-    with Machine() as machine:
+    with Machine() as machine, ExitStack() as stack:
         every = [way for way in backups.ways() if way.name not in without]
+        sites = []
         for rows in sizes:
             log.info("filling a database of %d rows", rows)
-            with Site(machine, rows) as site:
-                found = {
-                    scenario: {name: summary.as_json() for name, summary in each.items()}
-                    for scenario, each in backups.measure(site, every).items()
-                }
-                found["restore"] = {name: each.as_json() for name, each in restores.measure(site, without).items()}
-                measured[str(rows)] = found
+            site = stack.enter_context(Site(machine, rows))
+            sites.append(site)
+            found = {
+                scenario: {name: summary.as_json() for name, summary in each.items()}
+                for scenario, each in backups.measure(site, every).items()
+            }
+            found["restore"] = {name: each.as_json() for name, each in restores.measure(site, without).items()}
+            measured[str(rows)] = found
+        growth = {str(rows): each.as_json() for rows, each in backups.growth(sites, every).items()} if sites else {}
         listed = listing.measure(machine, archives) if archives else {}
-        results: dict[str, object] = {"machine": describe(machine), "measured": measured, "listing": listed}
+        results: dict[str, object] = {
+            "machine": describe(machine),
+            "measured": measured,
+            "idle_in_turns": growth,
+            "listing": listed,
+        }
     results["seconds"] = round(time.monotonic() - started)
     return {**report.numbers(results), **results}
 

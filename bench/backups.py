@@ -83,7 +83,8 @@ def measure(site: Site, every: list[Way]) -> dict[str, dict[str, Summary]]:
     """Given a site, return for each scenario what each way cost.
 
     The first run of each is the warm-up. It tells how often to measure: 5 times (15 times what takes less than a
-    second), 3 times what takes longer than 10 s; what takes longer than 40 s runs once, and that first run counts.
+    second), 3 times what takes longer than 10 s, once what takes longer than 40 s. Of that, an unchanged tick needs no
+    warm-up: the changed one was just before it.
     """
     site.change()
     first = {way.name: _logged(site, way, CHANGED) for way in every}
@@ -94,6 +95,23 @@ def measure(site: Site, every: list[Way]) -> dict[str, dict[str, Summary]]:
         first = {way.name: _logged(site, way, scenario) for way in lookers}
         result[scenario] = _rounds(site, lookers, scenario, first, before)
     return result
+
+
+def growth(sites: list[Site], every: list[Way]) -> dict[int, Summary]:
+    """Given sites of several sizes, return what an idle tick of ours costs in each, measured in turns.
+
+    A difference of some percent would otherwise tell more about the minutes between two sizes than about the sizes.
+    """
+    ours = next(way for way in every if way.name == OURS)
+    for site in sites:
+        site.server.tick()  # what the restores left behind is looked at
+    runs: dict[int, list[Measure]] = {site.rows: [] for site in sites}
+    for number in range(16):
+        for site in sites:
+            found = ours.run(site, IDLE)
+            if number:  # the first is the warm-up
+                runs[site.rows].append(found)
+    return {rows: Summary(tuple(found)) for rows, found in runs.items()}
 
 
 def repetitions(seconds: float) -> int:
@@ -111,11 +129,13 @@ def _rounds(
     site: Site, every: list[Way], scenario: str, first: Mapping[str, Measure], before: Callable[[], None]
 ) -> dict[str, Summary]:
     wanted = {way.name: repetitions(first[way.name].wall) for way in every}
+    if scenario == CHANGED:
+        wanted = {name: max(1, times) for name, times in wanted.items()}
     runs: dict[str, list[Measure]] = {way.name: [] for way in every}
-    for number in range(max(wanted.values())):
+    for left in range(max(wanted.values()), 0, -1):
         before()
         for way in every:
-            if number < wanted[way.name]:
+            if left <= wanted[way.name]:  # all take part in the last round: none has missed a change afterwards
                 runs[way.name].append(_logged(site, way, scenario))
     return {name: Summary(tuple(found) or (first[name],)) for name, found in runs.items()}
 

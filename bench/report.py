@@ -49,11 +49,13 @@ def numbers(results: Mapping[str, Any]) -> dict[str, float]:
     small, large = "10000", "1000000"
     ratio("idle_cpu_vs_old_10k", "cpu", (small, IDLE, OLD), (small, IDLE, OURS))
     ratio("idle_cpu_vs_old_1m", "cpu", (large, IDLE, OLD), (large, IDLE, OURS))
-    ratio("idle_growth_10k_to_1m", "cpu", (large, IDLE, OURS), (small, IDLE, OURS))
     ratio("noise_cpu_vs_old_1m", "cpu", (large, NOISE, OLD), (large, NOISE, OURS))
     ratio("changed_wall_vs_old_1m", "wall", (large, CHANGED, OLD), (large, CHANGED, OURS))
     ratio("changed_wall_vs_dbbackup_1m", "wall", (large, CHANGED, DBBACKUP), (large, CHANGED, OURS))
     ratio("sql_restore_vs_psql_1m", "wall", (large, "restore", PSQL), (large, "restore", OURS_SQL))
+    turns = results.get("idle_in_turns", {})
+    if small in turns and large in turns:
+        found["idle_growth_10k_to_1m"] = round(turns[large]["cpu"]["median"] / turns[small]["cpu"]["median"], 3)
     if large in measured:
         peaks = [measured[large][scenario][OURS]["peak_mib"]["max"] for scenario in (IDLE, NOISE, CHANGED)]
         found["peak_rss_mb_1m"] = round(max(peaks), 1)
@@ -101,6 +103,12 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         few = "" if listing["archives"] == listing["wanted"] else f" ({listing['wanted']} would have taken too long)"
         yield ""
         yield f"The newest was looked for among {listing['archives']:,} keys{few}; it took {listing['seconds']:.2f} s."
+    if results.get("idle_in_turns"):
+        turns = ", ".join(
+            f"{each['cpu']['median'] * 1000:.1f} ms at {int(rows):,}" for rows, each in results["idle_in_turns"].items()
+        )
+        yield ""
+        yield f"CPU of our idle tick by rows, measured in turns for the growth: {turns}."
     for rows, scenarios in results["measured"].items():
         yield ""
         yield f"**{int(rows):,} rows.** Median (least to most)."
