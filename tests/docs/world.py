@@ -49,6 +49,7 @@ class World:
     keyring: Keyring
     control: Control
     replaced: dict[str, str] = field(default_factory=dict)
+    done: set[str] = field(default_factory=set)
 
     @property
     def inventory(self) -> Path:
