@@ -12,6 +12,8 @@ version_added: "1.0.0"
 description:
   - Loads SQL or fixtures of an archive into a database that M(checkniner_database) has made, and compares what is
     then there with the manifest. The running database is not touched.
+  - With O(into_live), replaces the rows of some apps in the live database instead, as one transaction that is proven
+    before it is committed.
   - Runs as the application's owner, over connections of the application's own role.
 options:
   environment_file:
@@ -30,9 +32,20 @@ options:
     description: The GNUPGHOME to ask, if it is not the usual one.
     type: path
   database:
-    description: Name of the new database.
+    description: Name of the new database. Required without O(into_live).
     type: str
-    required: true
+  into_live:
+    description: Load fixtures into the live database.
+    type: bool
+    default: false
+  compare:
+    description: With O(into_live), first compare the apps' tables with the safety backup, once nobody can write them.
+    type: bool
+    default: true
+  other_migrations:
+    description: Load fixtures although the application's migrations are not those of the archive.
+    type: bool
+    default: false
   source:
     description: What to load.
     type: str
@@ -84,19 +97,27 @@ words:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import restore
+from ansible.module_utils.checkniner_backups import restore, restoring
+from ansible.module_utils.checkniner_backups.errors import SettingsError
 from ansible.module_utils.checkniner_module import ENVIRONMENT, SOURCE, run, settings_of, source_of
 
 
 def load(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, load the archive and return the proof."""
     settings, source, database = settings_of(module), source_of(module), module.params["database"]
+    other, live = module.params["other_migrations"], module.params["into_live"]
+    if live and module.params["source"] == "sql":
+        raise SettingsError("SQL cannot be restored into the live database", "say source=fixtures")
     if module.check_mode:
         return {"changed": True, "proven": False, "words": "check mode: nothing was loaded"}
     if module.params["source"] == "sql":
         proof = restore.restore_sql(settings, source, database, skip_settings=module.params["skip_settings"])
     else:
-        proof = restore.restore_fixtures(settings, source, database, module.params["apps"])
+        wish = restoring.Wish("fixtures", tuple(module.params["apps"]), other_migrations=other)
+        if live:
+            proof = restoring.replace_apps(settings, source, wish, compare=module.params["compare"])
+        else:
+            proof = restore.restore_fixtures(settings, source, database, wish.apps, other_migrations=other)
     return {"changed": True, "proven": proof.proven, "words": proof.words}
 
 
@@ -105,12 +126,15 @@ def main() -> None:
     arguments = {
         **ENVIRONMENT,
         **SOURCE,
-        "database": {"type": "str", "required": True},
+        "database": {"type": "str"},
+        "into_live": {"type": "bool", "default": False},
+        "compare": {"type": "bool", "default": True},
+        "other_migrations": {"type": "bool", "default": False},
         "source": {"type": "str", "choices": ["sql", "fixtures"], "required": True},
         "apps": {"type": "list", "elements": "str", "default": []},
         "skip_settings": {"type": "bool", "default": False},
     }
-    run(load, arguments)
+    run(load, arguments, required_if=[["into_live", False, ["database"]]])
 
 
 if __name__ == "__main__":

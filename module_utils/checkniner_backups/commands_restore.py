@@ -15,8 +15,8 @@ from .settings import PREFIX, Settings
 from .terminal import Progress, as_json
 
 if TYPE_CHECKING:
-    from .restore import Source
     from .restoring import Restored, Wish
+    from .source import Source
 
 ADMIN_URL = PREFIX + "ADMIN_DATABASE_URL"
 EPILOG = f"""\
@@ -101,7 +101,7 @@ def _wish(arguments: argparse.Namespace) -> Wish:
 def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[Source]:
     """Yield the archive on this machine; one that was fetched for this is removed."""
     from .catalogue import choose
-    from .restore import Source
+    from .source import Source
     from .state import scratch_folder
     from .store import Store
 

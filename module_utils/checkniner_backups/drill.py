@@ -21,7 +21,8 @@ from . import __version__
 from .account import unprivileged
 from .application import read_activate
 from .errors import BackupsError, DatabaseError, RestoreError
-from .restore import Source, inspect, is_plain, load_and_prove
+from .restore import load_and_prove
+from .source import Source, inspect, is_plain
 from .swap import Databases
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from .fixtures_restore import Target
     from .postgres.dsn import Dsn
     from .postgres.throwaway import Throwaway
-    from .restore import Inspection
+    from .source import Inspection
     from .store import Store
 
 log = logging.getLogger(__name__)

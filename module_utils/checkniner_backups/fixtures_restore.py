@@ -18,7 +18,8 @@ from .application import read_activate, run_command
 from .errors import ApplicationError, RestoreError
 from .fixtures import FixturesProcess
 from .fixtures_proof import FixtureDigest, prove_fixtures
-from .restore import Progress, Source, checked, opened, told
+from .proof import checked
+from .source import Progress, Source, opened, told
 from .state import scratch_folder
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .errors import ProofError
 from .manifest import Manifest
 from .postgres.digest import columns_of, digest_table
 from .postgres.dsn import Dsn
@@ -147,3 +148,16 @@ def _proof(tables: int, rows: int, differences: Sequence[str]) -> Proof:
         shown = (*shown, f"and {len(differences) - _SHOWN} more differences")
     words = f"NOT equal to the manifest: {'; '.join(shown)}" if shown else f"proven: {tables} tables, {rows} rows"
     return Proof(not differences, tables, rows, shown, words)
+
+
+def checked(proof: Proof) -> Proof:
+    """Given a proof, return it.
+
+    :raises ProofError: something differs
+    """
+    if proof.failed:
+        raise ProofError(
+            f"what was restored is {proof.words}",
+            "the running database is unchanged; take another archive, or report this",
+        )
+    return proof

@@ -16,12 +16,14 @@ from .application import check_user, run_command
 from .errors import ApplicationError, DatabaseError, SettingsError
 from .postgres import admin
 from .postgres.session import connect, fetch_all
-from .restore import Progress, Source, check_application, inspect, owner_dsn, restore_fixtures, restore_sql
+from .restore import owner_dsn, restore_fixtures, restore_sql
+from .source import Progress, Source, check_application, inspect
 from .swap import Databases
 
 if TYPE_CHECKING:
     from .fixtures import FixturesProcess
     from .postgres.dsn import Dsn
+    from .proof import Proof
     from .settings import Settings
 
 log = logging.getLogger(__name__)
@@ -145,8 +147,6 @@ def restore_apps(settings: Settings, archive: Source, wish: Wish, progress: Prog
     :raises RestoreError: somebody wrote since the safety backup; everything is as it was
     :raises BackupsError: something failed; everything is as it was
     """
-    from .fixtures_restore import into_live, target_of
-
     check_user()
     os.umask(0o077)
     if wish.source != "fixtures":
@@ -157,20 +157,32 @@ def restore_apps(settings: Settings, archive: Source, wish: Wish, progress: Prog
     check_application(settings, inspect(archive))
     live, environment = owner_dsn(settings)
 
-    def locked(process: FixturesProcess) -> None:
-        if saved:
-            safety.check_unchanged(settings, process.registry.tables(wish.apps or tuple(process.registry.apps)))
-
     try:
         _run(settings, environment, wish.before)
         saved = _saved(settings, wish)
-        with target_of(settings) as target:
-            proof = into_live(
-                target, archive, wish.apps, locked, other_migrations=wish.other_migrations, progress=progress
-            )
+        proof = replace_apps(settings, archive, wish, compare=bool(saved), progress=progress)
     finally:
         _run(settings, environment, wish.after)
     return Restored(proof.words, proof.proven, live.database, safety=saved)
+
+
+def replace_apps(
+    settings: Settings, archive: Source, wish: Wish, *, compare: bool, progress: Progress | None = None
+) -> Proof:
+    """Given an archive, replace the rows of some apps in the live database, in one transaction; see `restore_apps`.
+
+    :param compare: whether there is a safety backup to compare with, once nobody can write any more
+    """
+    from .fixtures_restore import into_live, target_of
+
+    check_user()
+
+    def locked(process: FixturesProcess) -> None:
+        if compare:
+            safety.check_unchanged(settings, process.registry.tables(wish.apps or tuple(process.registry.apps)))
+
+    with target_of(settings) as target:
+        return into_live(target, archive, wish.apps, locked, other_migrations=wish.other_migrations, progress=progress)
 
 
 def _saved(settings: Settings, wish: Wish) -> tuple[str, ...]:

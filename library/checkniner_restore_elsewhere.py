@@ -1,0 +1,140 @@
+#!/usr/bin/python
+"""Ansible module: fixtures of an archive into a database elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+DOCUMENTATION = """
+module: checkniner_restore_elsewhere
+short_description: Load fixtures of an archive into another, empty database, and prove them
+version_added: "1.0.0"
+description:
+  - Migrates the database of O(url), loads fixtures into it in one transaction, and has the application dump them again
+    to compare. Any database that Django speaks to will do, such as C(sqlite:////home/me/copy.db).
+  - Uses the application's code on a server, with O(environment_file) and as its owner; or a checkout of it on the
+    control machine, with O(application_path) and O(virtualenv).
+  - A database that holds tables is refused.
+options:
+  environment_file:
+    description: The file of settings that the role has written, on a server.
+    type: path
+  name:
+    description: Name of the application whose archive it must be, with O(application_path).
+    type: str
+  application_path:
+    description: A checkout of the application on this machine.
+    type: path
+  virtualenv:
+    description: The application's virtualenv on this machine.
+    type: path
+  environment:
+    description: Variables that the application needs, besides those of the virtualenv's C(bin/activate).
+    type: dict
+    default: {}
+  path:
+    description: The archive on this machine.
+    type: path
+    required: true
+  session_key:
+    description: The session key that opens it. Without one, the keyring of whoever runs this is asked.
+    type: str
+    default: ""
+  gnupg_home:
+    description: The GNUPGHOME to ask, if it is not the usual one.
+    type: path
+  url:
+    description: URL of the database to fill, as the application understands C(DATABASE_URL).
+    type: str
+    required: true
+  apps:
+    description: The apps to load; empty for all.
+    type: list
+    elements: str
+    default: []
+  other_migrations:
+    description: Load although the application's migrations are not those of the archive.
+    type: bool
+    default: false
+requirements:
+  - dj-database-url
+  - gpg
+author:
+  - The checkniner-backups authors
+attributes:
+  check_mode:
+    support: full
+    description: Loads nothing.
+  diff_mode:
+    support: none
+    description: Nothing of the target is edited.
+"""
+
+EXAMPLES = """
+- name: A development copy on this machine
+  checkniner_restore_elsewhere:
+    name: checkniner
+    application_path: /home/me/src/checkniner
+    virtualenv: /home/me/src/checkniner/venv
+    path: /tmp/2026-11-22T19:35:00.tar.gz.gpg
+    url: sqlite:////home/me/src/checkniner/copy.db
+  delegate_to: localhost
+"""
+
+RETURN = """
+proven:
+  description: Whether what was loaded equals what is in the archive. Without a manifest it cannot be proven.
+  returned: success
+  type: bool
+words:
+  description: What was proven, in words.
+  returned: success
+  type: str
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.checkniner_backups import elsewhere
+from ansible.module_utils.checkniner_backups.drill import Code
+from ansible.module_utils.checkniner_module import SOURCE, run, settings_of, source_of
+
+
+def load(module: AnsibleModule) -> dict[str, Any]:
+    """Given the module's arguments, fill the database and return the proof."""
+    given, source = module.params, source_of(module)
+    if module.check_mode:
+        return {"changed": True, "proven": False, "words": "check mode: nothing was loaded"}
+    options: dict[str, Any] = {"apps": given["apps"], "other_migrations": given["other_migrations"]}
+    if given["environment_file"]:
+        proof = elsewhere.from_server(settings_of(module), source, given["url"], **options)
+    else:
+        environment = {str(name): str(value) for name, value in given["environment"].items()}
+        code = Code(Path(given["application_path"]), Path(given["virtualenv"]), environment)
+        proof = elsewhere.from_checkout(given["name"], code, source, given["url"], **options)
+    return {"changed": True, "proven": proof.proven, "words": proof.words}
+
+
+def main() -> None:
+    """Run the module."""
+    arguments = {
+        **SOURCE,
+        "environment_file": {"type": "path"},
+        "name": {"type": "str"},
+        "application_path": {"type": "path"},
+        "virtualenv": {"type": "path"},
+        "environment": {"type": "dict", "default": {}, "no_log": True},
+        "url": {"type": "str", "required": True, "no_log": True},
+        "apps": {"type": "list", "elements": "str", "default": []},
+        "other_migrations": {"type": "bool", "default": False},
+    }
+    run(
+        load,
+        arguments,
+        required_one_of=[["environment_file", "application_path"]],
+        mutually_exclusive=[["environment_file", "application_path"]],
+        required_together=[["application_path", "virtualenv", "name"]],
+    )
+
+
+if __name__ == "__main__":
+    main()
