@@ -8,8 +8,10 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 from . import backups, listing, report, restores
 from .machine import describe
@@ -35,9 +37,9 @@ def main() -> int:
     logging.getLogger("boto3").setLevel(logging.WARNING)
     logging.getLogger("botocore").setLevel(logging.WARNING)
     if not arguments.report:
-        found = measure(arguments.rows, arguments.archives, set(arguments.without))
         arguments.results.parent.mkdir(exist_ok=True)
-        arguments.results.write_text(json.dumps(found, indent=1) + "\n")
+        for found in measure(arguments.rows, arguments.archives, set(arguments.without)):
+            arguments.results.write_text(json.dumps({**report.numbers(found), **found}, indent=1) + "\n")
     results = json.loads(arguments.results.read_text())
     if arguments.results == RESULTS:
         report.write(results)
@@ -45,11 +47,13 @@ def main() -> int:
     return 0
 
 
-def measure(sizes: list[int], archives: int, without: set[str]) -> dict[str, object]:
-    """Given the sizes, the number of keys to list and names of ways to leave out, return all results."""
+def measure(sizes: list[int], archives: int, without: set[str]) -> Iterator[dict[str, Any]]:
+    """Given the sizes, the number of keys to list and names of ways to leave out, yield the results so far, again and
+    again: what was measured is kept if something fails later."""
     started = time.monotonic()
-    measured: dict[str, object] = {}
+    results: dict[str, Any] = {"measured": {}}
     with Machine() as machine, ExitStack() as stack:
+        results["machine"] = describe(machine)
         every = [way for way in backups.ways() if way.name not in without]
         sites = []
         for rows in sizes:
@@ -61,17 +65,17 @@ def measure(sizes: list[int], archives: int, without: set[str]) -> dict[str, obj
                 for scenario, each in backups.measure(site, every).items()
             }
             found["restore"] = {name: each.as_json() for name, each in restores.measure(site, without).items()}
-            measured[str(rows)] = found
-        growth = {str(rows): each.as_json() for rows, each in backups.growth(sites, every).items()} if sites else {}
-        listed = listing.measure(machine, archives) if archives else {}
-        results: dict[str, object] = {
-            "machine": describe(machine),
-            "measured": measured,
-            "idle_in_turns": growth,
-            "listing": listed,
-        }
-    results["seconds"] = round(time.monotonic() - started)
-    return {**report.numbers(results), **results}
+            results["measured"][str(rows)] = found
+            results["seconds"] = round(time.monotonic() - started)
+            yield results
+        if sites:
+            results["idle_in_turns"] = {
+                str(rows): each.as_json() for rows, each in backups.growth(sites, every).items()
+            }
+        if archives:
+            results["listing"] = listing.measure(machine, archives)
+        results["seconds"] = round(time.monotonic() - started)
+        yield results
 
 
 if __name__ == "__main__":

@@ -105,11 +105,12 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
         yield f"The newest was looked for among {listing['archives']:,} keys{few}; it took {listing['seconds']:.2f} s."
     if results.get("idle_in_turns"):
         turns = ", ".join(
-            f"{each['cpu']['median'] * 1000:.1f} ms at {int(rows):,}" for rows, each in results["idle_in_turns"].items()
+            f"{each['cpu']['median'] * 1000:.1f} ms at {int(rows):,}"
+            for rows, each in sorted(results["idle_in_turns"].items(), key=lambda each: int(each[0]))
         )
         yield ""
         yield f"CPU of our idle tick by rows, measured in turns for the growth: {turns}."
-    for rows, scenarios in results["measured"].items():
+    for rows, scenarios in sorted(results["measured"].items(), key=lambda each: int(each[0])):
         yield ""
         yield f"**{int(rows):,} rows.** Median (least to most)."
         yield ""

@@ -18,7 +18,7 @@ from .site import Site
 log = logging.getLogger(__name__)
 
 OURS_SQL, PSQL, OURS_FIXTURES, LOADDATA = "ours_sql", "psql", "ours_fixtures", "loaddata"
-LOADDATA_LIMIT = 100_000
+LOADDATA_LIMIT = 10_000
 """Rows up to which `loaddata` is measured: it is slow, and in proportion to the rows."""
 _numbers = count()
 
