@@ -69,7 +69,7 @@ class Databases:
             if name and admin.exists(connection, name):
                 raise RestoreError(f"the database {name} is there already", "drop it, or choose another name")
             before = self._names(connection)
-            new = name or admin.stamped_name(self._live, NEW)
+            new = name or admin.free_name(connection, self._live, NEW)
             kept = [each for each in before if each not in leftovers]
             change = Change(before, tuple(sorted([*kept, new])), database=new)
             if not self._dry_run:
@@ -99,7 +99,7 @@ class Databases:
         """
         with connect(self._dsn) as connection:
             before = self._names(connection)
-            previous = admin.stamped_name(self._live, PREVIOUS)
+            previous = admin.free_name(connection, self._live, PREVIOUS)
             there = admin.exists(connection, self._live)
             after = tuple(sorted({*before, self._live, *([previous] if there else [])} - {new}))
             if self._dry_run:
@@ -116,11 +116,11 @@ class Databases:
         with connect(self._dsn) as connection:
             before = self._names(connection)
             kept = admin.previous_databases(connection, self._live, PREVIOUS)
+            previous = admin.free_name(connection, self._live, PREVIOUS)
         if not kept:
             raise RestoreError(
                 f"there is no earlier database of {self._live} to go back to", "restore an archive instead"
             )
-        previous = admin.stamped_name(self._live, PREVIOUS)
         after = tuple(sorted({*before, previous} - {kept[0]}))
         if self._dry_run:
             return Change(before, after, self._live, previous)

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DatabaseError, RestoreError
@@ -58,6 +58,14 @@ def stamped_name(live: str, word: str, moment: datetime | None = None) -> str:
     suffix = f"_{word}_{(moment or datetime.now(timezone.utc)).strftime(_STAMP)}"
     room = MAX_NAME - len(suffix)
     return live.encode()[:room].decode(errors="ignore") + suffix
+
+
+def free_name(connection: Connection, live: str, word: str) -> str:
+    """Given a database's name and a word, return a stamped name that no database has: two may fall into one second."""
+    moment = datetime.now(timezone.utc)
+    while exists(connection, name := stamped_name(live, word, moment)):
+        moment += timedelta(seconds=1)
+    return name
 
 
 def previous_databases(connection: Connection, live: str, word: str = "before") -> list[str]:
