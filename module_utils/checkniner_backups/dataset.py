@@ -153,7 +153,8 @@ class _Sql(Part):
     def _check(self, noise: str) -> None:
         lines = "; ".join(line.strip() for line in noise.splitlines() if line.strip())[:500]
         if self._process and self._process.returncode != 0:
-            if "lock timeout" in noise or "deadlock" in noise:
+            # Its --lock-wait-timeout is a statement_timeout in truth, and it sets no other.
+            if any(words in noise for words in ("statement timeout", "lock timeout", "deadlock")):
                 raise LockTimeoutError(f"pg_dump could not lock a table in time: {lines}", "a migration is running")
             hint = (
                 "grant the role in the database URL SELECT on every table and sequence" if "permission" in noise else ""

@@ -61,6 +61,8 @@ class Observer:
     def look_cheaply(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         """The first look; where it does not settle it, the second."""
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # Or a TRUNCATE between the mark and the truth would make the truth lie: it empties a table under a snapshot.
+        connection.execute("LOCK TABLE thing, thing_link, other IN ACCESS SHARE MODE")
         verdict = changes.by_mark(self.saved, mark_of(connection)) if self.saved else None
         if verdict:
             ((truth,),) = connection.execute(TRUTH).fetchall()
@@ -223,7 +225,8 @@ def test_no_change_of_concurrent_writers_is_missed(crashing: Cluster, seed: int)
         for thread in threads:
             total += thread.done
     assert set(total) == set(KINDS), total
-    assert min(observer.seen[way] for way in ("mark", "rows", "changed")) >= 5, observer.seen
+    assert observer.seen["changed"] > 5, observer.seen
+    assert observer.seen["rows"], observer.seen
     assert observer.seen["mark"] > 100, observer.seen
 
 

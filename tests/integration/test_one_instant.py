@@ -242,6 +242,8 @@ def test_a_table_that_comes_while_tables_are_locked_is_not_left_out(
     hooked(monkeypatch, snapshot, "_lock", lambda: database.execute("CREATE TABLE late AS SELECT 1 AS a") and None)
     assert looks.look().changed
     assert looks.rows("late") == [["1"]]
+    assert looks.dumped.dataset
+    assert "late" in [table["name"] for table in looks.dumped.dataset.tables]  # locked, counted, hashed
 
 
 def in_background(database: Database, statement: str, done: list[float]) -> threading.Thread:
@@ -297,6 +299,28 @@ def slow_program(folder: Path, name: str, program: Path, seconds: int) -> Path:
     )
     path.chmod(0o755)
     return path
+
+
+def test_a_pg_dump_that_alone_is_locked_out_is_tried_again(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It words it in a way of its own."""
+    looks.set(migration_wait=60.0)
+    programs = looks.application.installed.folder / "slow"
+    programs.mkdir()
+    slow = slow_program(programs, "pg_dump", dataset.dump_program(13), 4)
+    monkeypatch.setattr(dataset, "dump_program", lambda _: slow)
+    done: list[float] = []
+
+    def migrate() -> None:
+        while not (programs / "pg_dump.slept").exists():
+            time.sleep(0.02)
+        time.sleep(2)  # the other readers have their locks
+        in_background(looks.application.database, RETYPE, done)
+
+    threading.Thread(target=migrate, daemon=True).start()
+    assert looks.look().changed
+    assert done
+    check(looks)
+    assert "weight bigint" in looks.sql
 
 
 @pytest.mark.parametrize("what", ["pg_dump", "Django", "rows"])
