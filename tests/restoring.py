@@ -8,7 +8,7 @@ import subprocess
 import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 from checkniner_backups.gpg import session_key
@@ -17,10 +17,19 @@ from checkniner_backups.restore import Source, inspect
 from checkniner_backups.swap import Change, Databases
 from psycopg import sql
 
+from sandbox.application import Application
 from sandbox.keys import Keyring
 from sandbox.server import Server
 from tests.owner_side import as_engine
 from tests.plugins.postgres import Database
+
+
+class HasApplication(Protocol):
+    """Who has an application."""
+
+    @property
+    def application(self) -> Application: ...
+
 
 _TABLES = """
 SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
@@ -94,12 +103,14 @@ class Restorer:
         """Create the new database and return its name."""
         return self.databases.create(self.database.user, self.facts(), allowed).database
 
-    def load(self, name: str, source: str = "sql", apps: tuple[str, ...] = ()) -> dict[str, Any]:
-        """Load and prove as the owner; return the proof's words, or the error."""
+    def load(
+        self, name: str, source: str = "sql", apps: tuple[str, ...] = (), key: str | None = None
+    ) -> dict[str, Any]:
+        """Load and prove as the owner; return the proof's words, or the error. `key`: a session key known before."""
         return dict(
             as_engine(
                 self.server.application.owner, self.server.command, _RESTORE, path=str(self.path), source=source,
-                session_key=self.session_key, database=name, apps=list(apps),
+                session_key=self.session_key if key is None else key, database=name, apps=list(apps),
                 environment_file=str(self.server.environment_file),
             )
         )  # fmt: skip
@@ -109,13 +120,13 @@ class Restorer:
         return self.databases.swap(name, self.facts())
 
 
-def old_archive(server: Server, keyring: Keyring, fingerprint: str) -> bytes:
-    """Given a server, return an archive as the old scripts made it: pg_dump, plain dumpdata, tar, gzip, gpg."""
+def old_archive(server: HasApplication, keyring: Keyring, fingerprint: str) -> bytes:
+    """Given who has an application, return an archive as the old scripts made it (dumpdata, tar, gpg)."""
     application = server.application
     url = application.environment["DATABASE_URL"]
     dump = subprocess.run(["/usr/lib/postgresql/15/bin/pg_dump", url], capture_output=True, check=True).stdout
     members = {f"{parse_url(url).database}.sql": dump}
-    for app in ("auth", "checkouts"):
+    for app in ("admin", "auth", "checkouts", "contenttypes", "sessions"):
         members[f"{app}.json"] = application.manage("dumpdata", app).encode()
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
