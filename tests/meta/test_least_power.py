@@ -1,0 +1,40 @@
+"""Nobody does with root what the application's owner can do: no task of root's touches a path of the application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+TASKS = Path(__file__).parents[2] / "roles" / "checkniner_backups" / "tasks"
+ROOT = "{{ checkniner_backups_administrator }}"
+OWNERS = (
+    "checkniner_backups_application_path", "checkniner_backups_virtualenv", "__checkniner_backups_activate",
+    "__checkniner_backups_gnupg_home", "__checkniner_backups_restore_path", "checkniner_backups_state_path }}/",
+)  # fmt: skip
+
+
+def tasks_of(entries: list[dict[str, Any]], user: str = "") -> Iterator[tuple[dict[str, Any], str]]:
+    """Given tasks, yield each that does something, blocks opened, and as whom it runs."""
+    for entry in entries:
+        own = str(entry.get("become_user", user))
+        parts = [part for name in ("block", "rescue", "always") for part in entry.get(name, [])]
+        if parts:
+            yield from tasks_of(parts, own)
+        else:
+            yield entry, own
+
+
+@pytest.mark.parametrize("file", sorted(TASKS.glob("*.yml")), ids=lambda file: file.stem)
+def test_root_touches_nothing_of_the_applications(file: Path) -> None:
+    for task, user in tasks_of(yaml.safe_load(file.read_text())):
+        if user == ROOT:
+            assert not [name for name in OWNERS if name in str(task)], task["name"]
+
+
+def test_there_are_tasks_of_root() -> None:
+    users = [user for file in TASKS.glob("*.yml") for _, user in tasks_of(yaml.safe_load(file.read_text()))]
+    assert users.count(ROOT) >= 8
