@@ -41,6 +41,10 @@ def follow(made: World, block: Block) -> None:
     if block.language == "yaml":
         if block.text.startswith("all:"):
             made.inventory.write_text(made.translate(block.text))
+        elif block.text.startswith("# in the inventory"):
+            more = made.folder / "group_vars" / "all" / f"{block.line}.yml"
+            more.parent.mkdir(parents=True, exist_ok=True)
+            more.write_text(made.translate(block.text))
         return
     if block.language != "sh":
         return
