@@ -1,4 +1,5 @@
-"""The example application's settings with django-dbbackup on top: SQL, compressed, encrypted, to the same S3 store."""
+"""The example application's settings with django-dbbackup on top: its default (pg_dump's custom format), compressed and
+encrypted, to the same S3 store."""
 
 import os
 
@@ -19,9 +20,6 @@ STORAGES = {
             "addressing_style": "path",
         },
     },
-}
-DBBACKUP_CONNECTORS = {
-    "default": {"CONNECTOR": "dbbackup.db.postgresql." + os.environ.get("DBBACKUP_CONNECTOR", "PgDumpConnector")}
 }
 DBBACKUP_FILENAME_TEMPLATE = "{datetime}-" + str(os.getpid()) + ".{extension}"
 DBBACKUP_GPG_RECIPIENT = os.environ["RECIPIENT"]
