@@ -68,13 +68,14 @@ members:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups import backup
 from ansible.module_utils.checkniner_backups.errors import DiskError
+from ansible.module_utils.checkniner_backups.state import PATIENCE
 from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
 
 
 def dump(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, look and dump; return the verdict."""
     folder = Path(module.params["path"])
-    with backup.prepared(settings_of(module), force=module.params["force"]) as job:
+    with backup.prepared(settings_of(module), force=module.params["force"], patience=PATIENCE) as job:
         verdict = backup.first_look(job)
         members: tuple[Any, ...] = ()
         if verdict is None:

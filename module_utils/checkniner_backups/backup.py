@@ -73,9 +73,10 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
 
 
 @contextmanager
-def prepared(settings: Settings, *, force: bool = False) -> Iterator[Job]:
+def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) -> Iterator[Job]:
     """Given the settings, yield the job with the lock held.
 
+    :param patience: seconds to wait for another run to end
     :raises BusyError: another run is at work
     :raises SettingsError: started as root or postgres
     :raises ApplicationError: `bin/activate` is missing or lacks `DATABASE_URL`
@@ -83,7 +84,7 @@ def prepared(settings: Settings, *, force: bool = False) -> Iterator[Job]:
     check_user()
     os.umask(0o077)
     state = State(settings.state_path)
-    with state.lock():
+    with state.lock(patience):
         state.sweep()
         dsn, environment = application_dsn(settings)
         saved, why_not = changes.comparable(state.load(), settings.shape(), dsn.place())

@@ -104,15 +104,15 @@ def check(settings: Settings, arguments: argparse.Namespace) -> None:
 
 def execute(settings: Settings, arguments: argparse.Namespace) -> int:
     """Run a command in the application's environment; its exit status is ours."""
-    from .application import check_user, run_command
+    from .application import check_user, read_activate, run_command
     from .errors import SettingsError
 
     check_user()
     argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
     if not argv:
         raise SettingsError("no command is given", "write it after two dashes: exec -- python manage.py check")
-    _, environment = backups.application_dsn(settings)
-    status: int = run_command(argv, settings.application_path, environment)
+    # The application's own role, not the one that backups read as: such a command may want to write.
+    status: int = run_command(argv, settings.application_path, read_activate(settings.virtualenv))
     return status
 
 

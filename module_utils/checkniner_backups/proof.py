@@ -5,6 +5,7 @@ Every difference is named. Nothing is called proven that was not compared.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from .postgres.snapshot import Table
 
 _SHOWN = 20
+_LETTERS = re.compile(r"=[a-zA-Z*]*/")
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,18 @@ def _compare_tables(
             difference = f"{digest.rows} rows as in the manifest, but with other content"
         elif owner != wanted["owner"]:
             difference = f"belongs to {owner}, the manifest says {wanted['owner']}"
-        elif sorted(privileges) != sorted(wanted["privileges"]):
+        elif _common(privileges) != _common(wanted["privileges"]):
             difference = f"privileges are {privileges}, the manifest says {wanted['privileges']}"
         result.append((table, difference, digest.rows))
     return result
+
+
+def _common(privileges: Sequence[str]) -> list[str]:
+    """Given ACL entries (`role=arwdDxtm/grantor`), return what servers before and after PostgreSQL 17 have in common.
+
+    17 added MAINTAIN (`m`), which an owner has there without a GRANT, and which `GRANT ALL` includes.
+    """
+    return sorted(_LETTERS.sub(lambda match: match[0].replace("m*", "").replace("m", ""), each) for each in privileges)
 
 
 def _compare_sequences(expected: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -21,7 +21,7 @@ from .backup import application_dsn
 from .errors import ArchiveError, NoDatabaseError, RestoreError
 from .postgres.dsn import Dsn
 from .settings import Settings
-from .state import State, write_durably
+from .state import PATIENCE, State, write_durably
 
 if TYPE_CHECKING:
     from .manifest import Manifest
@@ -104,7 +104,7 @@ def _save(settings: Settings, dsn: Dsn, reason: str) -> Safety:
     check_user()
     os.umask(0o077)
     state = State(settings.state_path)
-    with state.lock(), state.work_folder() as folder:
+    with state.lock(PATIENCE), state.work_folder() as folder:
         with exported_snapshot(dsn, settings.lock_timeout) as snapshot:
             moment = datetime.fromtimestamp(int(time.time()), timezone.utc)
             dataset = dump(snapshot, None, folder, settings.migration_wait, {})

@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
@@ -17,6 +18,8 @@ from typing import Any
 from .errors import BusyError, DiskError, SettingsError
 from .leftovers import held
 
+PATIENCE = 300.0
+"""Seconds that a person's playbook waits for a tick to end."""
 _VERSION = 1
 
 
@@ -91,6 +94,15 @@ def parse_saved(text: str) -> Saved | None:
         return None
 
 
+def _locked(descriptor: int) -> bool:
+    """Given a file, try to lock it, and return whether that was possible."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 class State:
     """The state folder: 0700, the owner's."""
 
@@ -99,9 +111,10 @@ class State:
         self._file = folder / "state.json"
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
+    def lock(self, patience: float = 0.0) -> Iterator[None]:
         """Hold the one lock of this application's backups. The kernel lets it go however the process ends.
 
+        :param patience: seconds to wait for another run; a tick waits for none, a person's playbook meets many
         :raises BusyError: another run holds it
         :raises SettingsError: the folder is not there or not ours
         """
@@ -113,12 +126,12 @@ class State:
                 "run as the application's owner; setup-backups.yml makes the folder",
             ) from None
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise BusyError(
-                    "another run is still at work", "it is left alone; if this repeats, look at its log"
-                ) from None
+            until = time.monotonic() + patience
+            while not _locked(descriptor):
+                if time.monotonic() >= until:
+                    hint = "it is left alone; if this repeats, look at its log"
+                    raise BusyError("another run is still at work", hint)
+                time.sleep(0.2)
             yield
         finally:
             os.close(descriptor)
