@@ -74,6 +74,7 @@ class World:
         entries = client.list_objects_v2(Bucket=BUCKET, Prefix="db/2")["Contents"]
         key = max(entry["Key"] for entry in entries)
         self.replaced[name] = key.removeprefix("db/")
+        self.replaced[name.replace(":", "%3A")] = key.removeprefix("db/").replace(":", "%3A")  # in a URL
         self.replaced[name.partition(".")[0]] = key.removeprefix("db/").partition(".")[0]
         client.download_file(BUCKET, key, str(self.folder / key.removeprefix("db/")))
 
