@@ -17,7 +17,7 @@ from .account import Account
 from .application import read_activate, run_command
 from .errors import ApplicationError, RestoreError
 from .fixtures import FixturesProcess
-from .fixtures_proof import FixtureDigest, prove_fixtures
+from .fixtures_proof import prove_fixtures
 from .proof import checked
 from .source import Progress, Source, opened, told
 from .state import scratch_folder
@@ -110,10 +110,10 @@ def into_new(
             chosen = choose(reader, apps)
             if not other_migrations:
                 check_migrations(reader.manifest, process.place(), chosen)
-            passed = _Passed(reader, source, chosen, progress)
-            report = process.load(chosen, passed.members(), empty=True)
+            report = process.load(chosen, _Members(reader, source, chosen, progress).all(), empty=True)
+            expected = report.digests if reader.manifest else {}
         log.info("loaded %d objects", sum(report.objects.values()))
-        return checked(prove_fixtures(process, passed.digests))
+        return checked(prove_fixtures(process, expected))
 
 
 def into_live(
@@ -135,10 +135,10 @@ def into_live(
         chosen = choose(reader, apps)
         if not other_migrations:
             check_migrations(reader.manifest, process.place(), chosen)
-        passed = _Passed(reader, source, chosen, progress)
-        report = process.load(chosen, passed.members(), empty=True, locked=lambda: locked(process), hold=True)
+        members = _Members(reader, source, chosen, progress).all()
+        report = process.load(chosen, members, empty=True, locked=lambda: locked(process), hold=True)
         log.info("loaded %d objects; comparing them before they count", sum(report.objects.values()))
-        proof = checked(prove_fixtures(process, passed.digests, inside=True))
+        proof = checked(prove_fixtures(process, report.digests if reader.manifest else {}, inside=True))
         process.commit()
         return proof
 
@@ -186,24 +186,19 @@ def _named(names: list[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
-class _Passed:
-    """The fixtures of an archive on their way into the database, and their digests as they pass.
-
-    :ivar digests: by app; none for an archive of the old scripts, whose form is another
-    """
+class _Members:
+    """The fixtures of an archive, in an order that can be loaded."""
 
     def __init__(self, reader: ArchiveReader, source: Source, apps: tuple[str, ...], progress: Progress | None) -> None:
         self._reader = reader
         self._source = source
         self._apps = apps
         self._progress = progress
-        self.digests: dict[str, FixtureDigest] = {}
 
-    def members(self) -> Iterator[tuple[str, Iterator[bytes]]]:
-        """Yield each app and the bytes of its fixture, in an order that can be loaded."""
+    def all(self) -> Iterator[tuple[str, Iterator[bytes]]]:
+        """Yield each app and the bytes of its fixture."""
         if self._reader.manifest:
-            for app, chunks in self._of(self._reader):
-                yield app, self._hashed(app, chunks)
+            yield from self._of(self._reader)
             return
         # An archive of the old scripts refers to these by id: it is read once more for each group.
         for group in (_FIRST[:1], _FIRST[1:], ()):
@@ -216,13 +211,6 @@ class _Passed:
         for member in reader:
             if member.name.endswith(".json") and (not self._apps or member.name[:-5] in self._apps):
                 yield member.name[:-5], told(member, self._progress)
-
-    def _hashed(self, app: str, chunks: Iterator[bytes]) -> Iterator[bytes]:
-        digest = self.digests.setdefault(app, FixtureDigest())
-        for chunk in chunks:
-            digest.write(chunk)
-            yield chunk
-        digest.close()
 
 
 def _check_place(place: Place, url: str) -> None:
