@@ -10,11 +10,9 @@ from .owner import Account
 
 REQUIREMENTS = virtualenv.ROOT / "requirements" / "server.txt"
 _SCRIPT = """#!{python} -I
-import sys
+from checkniner_backups.launch import main
 
-from checkniner_backups.cli import main
-
-sys.exit(main())
+main()
 """
 
 
