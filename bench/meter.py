@@ -145,9 +145,10 @@ def _tree(process_id: int) -> list[int]:
 
 def _children(process_id: int) -> list[int]:
     found: list[int] = []
-    for path in Path(f"/proc/{process_id}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += map(int, path.read_text().split())
+    with contextlib.suppress(OSError):  # it may end at any moment
+        for thread in Path(f"/proc/{process_id}/task").iterdir():
+            with contextlib.suppress(OSError):
+                found += map(int, (thread / "children").read_text().split())
     return found
 
 

@@ -87,6 +87,7 @@ def _lines(results: Mapping[str, Any]) -> Iterator[str]:
     machine, listing = results["machine"], results.get("listing") or {}
     yield f"`{machine['command']}` on {machine['when']}, at commit {machine['commit']}, in {results['seconds']} s."
     yield f"Machine: {machine['cores']} cores ({machine['processor']}), {machine['memory_mib']} MiB,"
+    yield f"load {machine['load']} before it began,"
     yield f"{machine['system']}, Linux {machine['kernel']}."
     yield "Versions: " + "; ".join(f"{name}: {value or 'none'}" for name, value in machine["versions"].items()) + "."
     yield ""
