@@ -21,7 +21,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("looking", "backup", "retention", "swap", "restore", "fixtures_restore"),
     ("safety", "check", "drill"),
     ("status", "restoring", "elsewhere"),
-    ("commands", "commands_restore", "cli"),
+    ("commands", "commands_restore", "cli", "launch"),
 ]
 
 
