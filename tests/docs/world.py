@@ -114,7 +114,7 @@ class World:
 
     def _environment(self) -> dict[str, str]:
         return {
-            "PATH": f"{self.folder / 'bin'}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "PATH": f"{self.application.folder / 'bin'}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": str(self.folder),
             "LC_ALL": "C.UTF-8",
             "GNUPGHOME": str(self.keyring.home),
@@ -169,10 +169,11 @@ def _furnish(made: World) -> None:
     variables = made.control.variables
     for name in _LINKS:
         (made.folder / name).symlink_to(ROOT / name)
-    (made.folder / "bin").mkdir()
+    programs = made.application.folder / "bin"  # both sides can reach it
+    programs.mkdir(mode=0o755)
     # There is no network between the two, and no root: both are stood in for.
-    _write_program(made.folder / "bin" / "ssh", _SSH.format(home=made.application.folder, become=_as(made.application)))
-    _write_program(made.folder / "bin" / "sudo", _SUDO.format(password=made.cluster.password))
+    _write_program(programs / "ssh", _SSH.format(home=made.application.folder, become=_as(made.application)))
+    _write_program(programs / "sudo", _SUDO.format(password=made.cluster.password))
     # What a sandbox needs beside the reader's own inventory.
     shown = {"owner", "application_path", "virtualenv", "s3_bucket_name", "s3_access_key", "s3_secret_key",
              "gpg_recipient", "gpg_public_key"}  # fmt: skip
