@@ -77,12 +77,12 @@ class _Attempt:
         from .postgres.session import connect
         from .postgres.snapshot import exported_snapshot
 
-        with connect(self.job.dsn):
-            pass  # what is wrong with the database or its URL is said better here than by Django
         # Needed for sure, or needed in the attempt before: then before the first lock, for it takes a while.
-        needed = self.job.saved is None or self.job.force or self.process is not None
-        if needed and (starting := self._start_django()):
-            starting.read()
+        if self.job.saved is None or self.job.force or self.process is not None:
+            with connect(self.job.dsn):
+                pass  # what is wrong with the database or its URL is said better here than by Django
+            if starting := self._start_django():
+                starting.read()
         with exported_snapshot(self.job.dsn, self.job.settings.lock_timeout) as snapshot:
             moment = time.time()
             cheap, known = self._second_look(snapshot)
