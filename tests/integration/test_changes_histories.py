@@ -40,8 +40,10 @@ TRUTH = """
 SELECT md5(concat_ws('|',
   (SELECT string_agg(row(id, name, amount, extract(epoch FROM seen))::text, ';' ORDER BY id) FROM public.thing),
   (SELECT string_agg(row(id, a, b)::text, ';' ORDER BY id) FROM public.thing_link),
-  (SELECT string_agg(row(name, data)::text, ';' ORDER BY name) FROM public.other)))
-"""
+  (SELECT string_agg(row(name, data)::text, ';' ORDER BY name) FROM public.other),
+  (SELECT string_agg(row(attname, atttypid)::text, ';' ORDER BY attnum) FROM pg_attribute
+    WHERE attrelid = 'public.thing_link'::regclass AND attnum > 0)))
+"""  # a column's type too: over an empty table, a migration is all that there is to see
 
 
 @dataclass
