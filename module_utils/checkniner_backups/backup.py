@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from . import changes
 from .application import check_user, read_activate
 from .changes import Verdict
-from .errors import ArchiveError, CheapLooksError
+from .errors import ArchiveError, CheapLooksError, EmptyDatabaseError
 from .job import Job
 from .postgres.dsn import Dsn, parse_url
 from .postgres.mark import cheap_mark
@@ -28,6 +28,7 @@ from .state import Saved, State, parse_saved, write_durably
 
 if TYPE_CHECKING:
     from .archive import Packed
+    from .dataset import Dataset
     from .looking import Dumped
 
 log = logging.getLogger(__name__)
@@ -116,6 +117,7 @@ def first_look(job: Job) -> Verdict | None:
 def look(job: Job, folder: Path) -> Dumped:
     """Given the job and an empty folder, look closer; where there is something to save, the folder holds it then.
 
+    :raises EmptyDatabaseError: this server has saved nothing yet, its application is empty, and the store is not
     :raises BackupsError: something failed; nothing is remembered
     """
     from .looking import look_and_dump
@@ -124,9 +126,11 @@ def look(job: Job, folder: Path) -> Dumped:
     dumped = look_and_dump(job, folder)
     if dumped.dataset and dumped.memory:
         dataset = dumped.dataset
+        before = _newest_before(job)
+        _keep_the_newest(job, dataset, before)
         manifest = Manifest(
             application=job.settings.name,
-            created=_stamp(dumped.memory.at, _newest_before(job)),
+            created=_stamp(dumped.memory.at, before),
             members=dataset.members,
             database=dataset.database,
             tables=dataset.tables,
@@ -216,6 +220,23 @@ def _stamp(moment: float, before: datetime | None) -> datetime:
     """
     stamp = datetime.fromtimestamp(int(moment), timezone.utc)
     return max(stamp, before + timedelta(seconds=1)) if before else stamp
+
+
+def _keep_the_newest(job: Job, dataset: Dataset, before: datetime | None) -> None:
+    """A server that was just made again has an empty application; its archive must not become the newest one, for that
+    is what its operator is about to restore.
+
+    :raises EmptyDatabaseError: so it would be
+    """
+    if job.force or before is None or job.state.load() is not None or dataset.fixtures is None:
+        return
+    if dataset.fixtures.entered(job.settings.business_apps):
+        return
+    raise EmptyDatabaseError(
+        f"nothing is saved: {', '.join(job.settings.business_apps)} hold nothing on this server, which has saved"
+        f" nothing yet, and the store has archives, the newest of {before:%Y-%m-%d %H:%M} UTC",
+        "restore that one: restore.yml -e source=sql; or, to start anew with an empty database: backup --force",
+    )
 
 
 def _newest_before(job: Job) -> datetime | None:

@@ -113,6 +113,12 @@ class WatchdogError(BackupsError):
     exit_status = 13
 
 
+class EmptyDatabaseError(BackupsError):
+    """Nothing was saved, for there is nothing; on a new server, it would have become the newest archive."""
+
+    exit_status = 14
+
+
 class BusyError(BackupsError):
     """Another tick holds the lock. 75 is EX_TEMPFAIL of sysexits.h: try again later."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -138,6 +138,13 @@ class FixturesReport:
             migrations={app: tuple(names) for app, names in message["migrations"].items()},
             django=registry.django,
             python=registry.python,
+        )
+
+    def entered(self, apps: Collection[str]) -> int:
+        """Given apps, return how many of their objects somebody entered: without those that `migrate` makes."""
+        made = ("auth.permission", "contenttypes.contenttype", "sites.site")
+        return sum(
+            model.objects for model in self.models if model.label.split(".")[0] in apps and model.label not in made
         )
 
     def for_manifest(self) -> dict[str, Any]:

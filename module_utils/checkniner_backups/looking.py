@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from . import changes
 from .changes import Look, Verdict
-from .errors import LockTimeoutError
+from .errors import EmptyDatabaseError, LockTimeoutError
 from .job import Job
 from .postgres.digest import TableDigest
 from .state import Fingerprint, Saved
@@ -49,6 +49,7 @@ class Dumped:
 def look_and_dump(job: Job, folder: Path) -> Dumped:
     """Given the job and an empty folder, look closer, and dump into `folder/dataset` where it is needed.
 
+    :raises EmptyDatabaseError: there is no table
     :raises LockTimeoutError: migrations stood in the way at each attempt
     :raises BackupsError: something failed; nothing is remembered
     """
@@ -84,6 +85,11 @@ class _Attempt:
             if starting := self._start_django():
                 starting.read()
         with exported_snapshot(self.job.dsn, self.job.settings.lock_timeout) as snapshot:
+            if not snapshot.tables:
+                raise EmptyDatabaseError(
+                    f"the database {self.job.dsn.database} has no tables",
+                    "restore an archive: restore.yml -e source=sql; or, in a new application, run its migrations",
+                )
             moment = time.time()
             cheap, known = self._second_look(snapshot)
             due = self.job.saved is None or changes.full_look_due(
