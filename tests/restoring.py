@@ -19,6 +19,7 @@ from psycopg import sql
 
 from sandbox.application import Application
 from sandbox.keys import Keyring
+from sandbox.postgres import find_binaries
 from sandbox.server import Server
 from tests.owner_side import as_engine
 from tests.plugins.postgres import Database
@@ -124,7 +125,7 @@ def old_archive(server: HasApplication, keyring: Keyring, fingerprint: str) -> b
     """Given who has an application, return an archive as the old scripts made it (dumpdata, tar, gpg)."""
     application = server.application
     url = application.environment["DATABASE_URL"]
-    dump = subprocess.run(["/usr/lib/postgresql/15/bin/pg_dump", url], capture_output=True, check=True).stdout
+    dump = subprocess.run([find_binaries() / "pg_dump", url], capture_output=True, check=True).stdout
     members = {f"{parse_url(url).database}.sql": dump}
     for app in ("admin", "auth", "checkouts", "contenttypes", "sessions"):
         members[f"{app}.json"] = application.manage("dumpdata", app).encode()

@@ -1,4 +1,4 @@
-"""restore.yml: what is wrong on its line, or on its way, leaves everything as it was."""
+"""restore.yml: by both sources, an old archive, beside the live database, undone; and every wrong word on its line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import re
 import pytest
 
 from tests.plugins.operated import Operated
-from tests.restoring import digest_of, names_of
+from tests.restoring import digest_of, names_of, old_archive
+
+OLD = "db/2016-05-01T12:00:05.tar.gz.gpg"
 
 
 def assert_untouched(operated: Operated, before: dict[str, str]) -> None:
@@ -58,3 +60,49 @@ def test_a_restore_that_fails_on_the_way_leaves_all_as_it_was(operated: Operated
         assert_untouched(operated, before)
     finally:
         database.cluster.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+
+
+def test_an_archive_of_the_old_scripts_is_found_and_said_to_be_unproven(operated: Operated) -> None:
+    control, database = operated.control, operated.database
+    client, bucket = control.store.client(), "old-scripts"
+    control.store.create_bucket(bucket)
+    before = control.variables["checkniner_backups_s3_bucket_name"]
+    body = old_archive(operated, control.keyring, control.key.fingerprint)
+    client.put_object(Bucket=bucket, Key=OLD, Body=body)
+    digests = digest_of(database)
+    operated.change()
+    control.variables["checkniner_backups_s3_bucket_name"] = bucket
+    try:
+        # The safety backup would go to the server's own bucket, and that is what the environment file says.
+        done = operated.restore("-e", "source=sql")
+    finally:
+        control.variables["checkniner_backups_s3_bucket_name"] = before
+    assert done.returncode == 0, done.stdout[-3000:]
+    words = " ".join(done.stdout.split())
+    assert OLD in words
+    assert "no manifest, not proven" in words
+    assert re.search(r"nobody could connect for \d+\.\d\d s", words)
+    assert digest_of(database) == digests
+    kept = re.search(r"is kept as (\w+);", words)
+    assert kept
+    assert kept[1] in names_of(database)
+    undone = operated.control.play("restore.yml", "-e", "undo=true")
+    assert undone.returncode == 0, undone.stdout[-3000:]
+    assert digest_of(database) != digests
+
+
+def test_beside_the_live_database(operated: Operated) -> None:
+    database = operated.database
+    operated.tick()
+    before, target = digest_of(database), f"{database.name}_copy"
+    done = operated.restore("-e", "source=sql", "-e", f"target_database={target}")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert target in done.stdout
+    assert "proven: " in done.stdout
+    assert digest_of(database, target) == before
+    assert_untouched(operated, before)
+    # A second time it is refused, and the copy is not dropped for that.
+    again = operated.restore("-e", "source=sql", "-e", f"target_database={target}")
+    assert again.returncode != 0
+    assert "is there already" in again.stdout
+    assert digest_of(database, target) == before
