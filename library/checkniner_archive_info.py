@@ -80,15 +80,15 @@ rows:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import restore
+from ansible.module_utils.checkniner_backups import source
 from ansible.module_utils.checkniner_module import SOURCE, run, settings_of, source_of
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, return what the archive holds."""
-    inspection = restore.inspect(source_of(module), verify=module.params["verify"])
+    inspection = source.inspect(source_of(module), verify=module.params["verify"])
     if module.params["environment_file"]:
-        restore.check_application(settings_of(module), inspection)
+        source.check_application(settings_of(module), inspection)
     manifest = inspection.manifest
     return {
         "changed": False,

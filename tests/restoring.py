@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import psycopg
 from checkniner_backups.gpg import session_key
 from checkniner_backups.postgres.dsn import parse_url
-from checkniner_backups.restore import Source, inspect
+from checkniner_backups.source import Source, inspect
 from checkniner_backups.swap import Change, Databases
 from psycopg import sql
 
@@ -38,7 +38,8 @@ WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'informat
 """
 _RESTORE = """
 from checkniner_backups import restore
-source = restore.Source(Path(given["path"]), given["session_key"])
+from checkniner_backups.source import Source
+source = Source(Path(given["path"]), given["session_key"])
 if given["source"] == "sql":
     proof = restore.restore_sql(settings(), source, given["database"])
 else:

@@ -14,14 +14,15 @@ from pathlib import Path
 from checkniner_backups import restore
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.settings import from_environment, read_environment_file
+from checkniner_backups.source import Source, inspect
 from checkniner_backups.swap import Databases
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s.%(msecs)03d %(message)s", datefmt="%H:%M:%S")
 settings = from_environment(read_environment_file(Path(sys.argv[1])))
-source = restore.Source(Path(sys.argv[2]), session_key=os.environ["SESSION_KEY"])
+source = Source(Path(sys.argv[2]), session_key=os.environ["SESSION_KEY"])
 live, _ = restore.owner_dsn(settings)
 databases = Databases(parse_url(os.environ["ADMIN_URL"]), live.database)
-facts = restore.inspect(source).database
+facts = inspect(source).database
 new = databases.create(live.user, facts, ()).database
 load = restore.restore_sql if sys.argv[3] == "sql" else restore.restore_fixtures
 proof = load(settings, source, new)

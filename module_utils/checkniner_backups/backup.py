@@ -121,22 +121,13 @@ def look(job: Job, folder: Path) -> Dumped:
     :raises BackupsError: something failed; nothing is remembered
     """
     from .looking import look_and_dump
-    from .manifest import Manifest
 
     dumped = look_and_dump(job, folder)
     if dumped.dataset and dumped.memory:
         dataset = dumped.dataset
         before = _newest_before(job)
         _keep_the_newest(job, dataset, before)
-        manifest = Manifest(
-            application=job.settings.name,
-            created=_stamp(dumped.memory.at, before),
-            members=dataset.members,
-            database=dataset.database,
-            tables=dataset.tables,
-            sequences=dataset.sequences,
-            fixtures=dataset.fixtures.for_manifest() if dataset.fixtures else {},
-        )
+        manifest = dataset.manifest(job.settings.name, _stamp(dumped.memory.at, before))
         write_durably(folder / _MANIFEST, manifest.to_json())
         write_durably(folder / _MEMORY, dumped.memory.to_json().encode())
     return dumped

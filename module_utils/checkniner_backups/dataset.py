@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from .archive import MemberWriter
 from .errors import DatabaseError, LockTimeoutError
-from .manifest import Member
+from .manifest import Manifest, Member
 from .postgres.digest import TableDigest, columns_of, digest_table
 from .postgres.dsn import dump_program
 from .postgres.facts import database_facts, ownership, sequence_facts
@@ -34,6 +34,8 @@ from .sql_rows import RowCounter, unquoted
 from .watching import Part, RowReader, side_by_side
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from .fixtures import FixturesProcess
     from .fixtures_report import FixturesReport, Registry
     from .postgres.session import Connection
@@ -57,6 +59,18 @@ class Dataset:
     sequences: list[dict[str, Any]]
     fixtures: FixturesReport | None
     digests: dict[int, TableDigest]
+
+    def manifest(self, application: str, created: datetime) -> Manifest:
+        """Given the application's name and the archive's time (UTC), return the manifest."""
+        return Manifest(
+            application=application,
+            created=created,
+            members=self.members,
+            database=self.database,
+            tables=self.tables,
+            sequences=self.sequences,
+            fixtures=self.fixtures.for_manifest() if self.fixtures else {},
+        )
 
 
 def sql_member_name(database: str) -> str:

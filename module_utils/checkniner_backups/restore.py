@@ -1,7 +1,8 @@
 """Bringing data back into a new database, and proving it. The running database is not touched here.
 
-A restore is: `inspect` the archive, create a database (postgres/admin.py), `restore_sql` or `restore_fixtures` into it
-as its owner, and only then swap. Each stage is a function, so that a playbook can give each to the user whom it needs.
+A restore is: `inspect` the archive (source.py), create a database (postgres/admin.py), `restore_sql` or
+`restore_fixtures` into it as its owner, and only then swap. Each stage is a function, so that a playbook can give each
+to the user whom it needs.
 """
 
 from __future__ import annotations
@@ -16,26 +17,11 @@ from .leftovers import clean_up
 from .postgres.dsn import Dsn, parse_url
 from .proof import NOT_PROVEN, Proof, checked, prove_sql
 from .settings import Settings
-from .source import Inspection, Progress, Source, check_application, inspect, is_plain, opened, told
+from .source import Progress, Source, opened, told
 
 if TYPE_CHECKING:
     from .account import Account
     from .manifest import Manifest
-
-# The stages begin with an archive: who calls them finds these beside them.
-__all__ = [
-    "Inspection",
-    "Progress",
-    "Source",
-    "check_application",
-    "inspect",
-    "is_plain",
-    "load_and_prove",
-    "opened",
-    "owner_dsn",
-    "restore_fixtures",
-    "restore_sql",
-]
 
 log = logging.getLogger(__name__)
 

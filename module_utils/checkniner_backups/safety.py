@@ -97,7 +97,6 @@ def _save(settings: Settings, dsn: Dsn, reason: str) -> Safety:
     from .archive import pack
     from .dataset import dump
     from .gpg import Keyring
-    from .manifest import Manifest
     from .postgres.snapshot import exported_snapshot
     from .store import Store
 
@@ -108,14 +107,7 @@ def _save(settings: Settings, dsn: Dsn, reason: str) -> Safety:
         with exported_snapshot(dsn, settings.lock_timeout) as snapshot:
             moment = datetime.fromtimestamp(int(time.time()), timezone.utc)
             dataset = dump(snapshot, None, folder, settings.migration_wait, {})
-        manifest = Manifest(
-            application=settings.name,
-            created=moment,
-            members=dataset.members,
-            database=dataset.database,
-            tables=dataset.tables,
-            sequences=dataset.sequences,
-        )
+        manifest = dataset.manifest(settings.name, moment)
         target = _free(settings.archives_path / PREFIX, moment, settings.encryption)
         keyring = Keyring(settings.gnupg_home) if settings.encryption else None
         packed = pack(folder, manifest, target, keyring, settings.recipients)

@@ -19,8 +19,8 @@ from checkniner_backups.account import unprivileged
 from checkniner_backups.leftovers import sweep
 from checkniner_backups.manifest import Manifest
 from checkniner_backups.postgres.throwaway import throwaway
-from checkniner_backups.restore import Source, opened
 from checkniner_backups.settings import StoreSettings
+from checkniner_backups.source import Source, opened
 from checkniner_backups.store import Store
 
 from sandbox.server import Server

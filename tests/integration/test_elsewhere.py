@@ -10,7 +10,7 @@ from checkniner_backups import elsewhere
 from checkniner_backups.drill import Code
 from checkniner_backups.errors import ApplicationError, RestoreError
 from checkniner_backups.fixtures_proof import digest_fixtures
-from checkniner_backups.restore import Source
+from checkniner_backups.source import Source
 
 from sandbox.control import Control
 from sandbox.server import Server
