@@ -109,7 +109,7 @@ url:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.gpg import session_key
-from ansible.module_utils.checkniner_backups.restore import is_plain
+from ansible.module_utils.checkniner_backups.source import is_plain
 from ansible.module_utils.checkniner_backups.store import Store
 from ansible.module_utils.checkniner_module import STORE, run, store_of
 

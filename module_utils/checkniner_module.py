@@ -12,13 +12,13 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.errors import BackupsError, DiskError
-from ansible.module_utils.checkniner_backups.restore import Source
 from ansible.module_utils.checkniner_backups.settings import (
     Settings,
     StoreSettings,
     from_environment,
     read_environment_file,
 )
+from ansible.module_utils.checkniner_backups.source import Source
 
 ENVIRONMENT: dict[str, Any] = {"environment_file": {"type": "path", "required": True}}
 """The argument that names the environment file. `settings_of` reads it."""
