@@ -13,13 +13,10 @@ description:
   - Reads the application's environment from its C(bin/activate) and returns where its database is.
   - No password is returned.
   - Runs as the application's owner.
-options:
-  environment_file:
-    description: The file of settings that the role has written.
-    type: path
-    required: true
 requirements:
   - dj-database-url
+extends_documentation_fragment:
+  - checkniner_environment
 author:
   - The checkniner-backups authors
 attributes:

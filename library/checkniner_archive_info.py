@@ -12,17 +12,6 @@ version_added: "1.0.0"
 description:
   - Opens an archive on this machine and returns what its manifest says. Reads only; no plaintext is written anywhere.
 options:
-  path:
-    description: The archive on this machine.
-    type: path
-    required: true
-  session_key:
-    description: The session key that opens it. Without one, the keyring of whoever runs this is asked.
-    type: str
-    default: ""
-  gnupg_home:
-    description: The GNUPGHOME to ask, if it is not the usual one.
-    type: path
   verify:
     description: Read all of it and compare every member with the manifest.
     type: bool
@@ -33,6 +22,8 @@ options:
 requirements:
   - zlib-ng
   - gpg
+extends_documentation_fragment:
+  - checkniner_archive
 author:
   - The checkniner-backups authors
 attributes:

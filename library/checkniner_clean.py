@@ -13,11 +13,8 @@ description:
   - Removes the server's local archives, all but the newest and those that the store has not confirmed yet. The
     store is not touched.
   - Runs as the application's owner.
-options:
-  environment_file:
-    description: The file of settings that the role has written.
-    type: path
-    required: true
+extends_documentation_fragment:
+  - checkniner_environment
 author:
   - The checkniner-backups authors
 attributes:

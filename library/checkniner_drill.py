@@ -18,49 +18,6 @@ description:
   - Run as root, the server and everything that is loaded run as the owner of O(application_path), or else as
     C(postgres) or C(nobody).
 options:
-  s3:
-    description: Where archives are. Without keys, boto3's default chain of credentials is used.
-    type: dict
-    required: true
-    suboptions:
-      bucket:
-        description: The bucket.
-        type: str
-        required: true
-      prefix:
-        description: What keys begin with.
-        type: str
-        default: db/
-      access_key:
-        description: Credentials that may list, get, and put the record.
-        type: str
-        default: ""
-      secret_key:
-        description: Their secret half.
-        type: str
-        default: ""
-      endpoint_url:
-        description: The store's address, if it is not Amazon's.
-        type: str
-        default: ""
-      region:
-        description: The store's region.
-        type: str
-        default: ""
-      addressing_style:
-        description: How the bucket stands in the address.
-        type: str
-        default: auto
-        choices: [auto, path, virtual]
-      checksums:
-        description: V(when_required) for old stores that do not know boto3's checksums.
-        type: str
-        default: when_supported
-        choices: [when_supported, when_required]
-      ca_bundle:
-        description: A file of CA certificates.
-        type: str
-        default: ""
   name:
     description: Name of the application whose archives these are.
     type: str
@@ -109,6 +66,8 @@ requirements:
   - PostgreSQL's server programs
   - psycopg 3
   - python-gnupg
+extends_documentation_fragment:
+  - checkniner_store.required
 author:
   - The checkniner-backups authors
 attributes:

@@ -16,10 +16,6 @@ description:
     counts and digests of one snapshot into a folder, compressed, for M(checkniner_package) and M(checkniner_upload).
   - Runs as the application's owner.
 options:
-  environment_file:
-    description: The file of settings that the role has written.
-    type: path
-    required: true
   path:
     description: The folder to write into. It is made with mode 0700, and must not exist.
     type: path
@@ -31,6 +27,8 @@ options:
 requirements:
   - psycopg 3
   - pg_dump
+extends_documentation_fragment:
+  - checkniner_environment
 author:
   - The checkniner-backups authors
 attributes:

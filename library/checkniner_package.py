@@ -15,10 +15,6 @@ description:
     archives, and lets the link C(latest.tar.gz.gpg) point at it.
   - Runs as the application's owner.
 options:
-  environment_file:
-    description: The file of settings that the role has written.
-    type: path
-    required: true
   path:
     description: The folder of the dataset.
     type: path
@@ -27,6 +23,8 @@ requirements:
   - python-gnupg
   - zlib-ng
   - gpg
+extends_documentation_fragment:
+  - checkniner_environment
 author:
   - The checkniner-backups authors
 attributes:

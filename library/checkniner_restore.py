@@ -16,21 +16,6 @@ description:
     before it is committed.
   - Runs as the application's owner, over connections of the application's own role.
 options:
-  environment_file:
-    description: The file of settings that the role has written.
-    type: path
-    required: true
-  path:
-    description: The archive on this machine.
-    type: path
-    required: true
-  session_key:
-    description: The session key that opens it. Without one, the keyring of whoever runs this is asked.
-    type: str
-    default: ""
-  gnupg_home:
-    description: The GNUPGHOME to ask, if it is not the usual one.
-    type: path
   database:
     description: Name of the new database. Required without O(into_live).
     type: str
@@ -64,6 +49,9 @@ requirements:
   - psycopg 3
   - psql
   - gpg
+extends_documentation_fragment:
+  - checkniner_archive
+  - checkniner_environment
 author:
   - The checkniner-backups authors
 attributes:

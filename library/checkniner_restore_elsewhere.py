@@ -33,17 +33,6 @@ options:
     description: Variables that the application needs, besides those of the virtualenv's C(bin/activate).
     type: dict
     default: {}
-  path:
-    description: The archive on this machine.
-    type: path
-    required: true
-  session_key:
-    description: The session key that opens it. Without one, the keyring of whoever runs this is asked.
-    type: str
-    default: ""
-  gnupg_home:
-    description: The GNUPGHOME to ask, if it is not the usual one.
-    type: path
   url:
     description: URL of the database to fill, as the application understands C(DATABASE_URL).
     type: str
@@ -60,6 +49,8 @@ options:
 requirements:
   - dj-database-url
   - gpg
+extends_documentation_fragment:
+  - checkniner_archive
 author:
   - The checkniner-backups authors
 attributes:

@@ -14,10 +14,6 @@ description:
   - With O(replaced), compares the database that a swap has just replaced with that backup, and saves it if it differs.
   - Runs as the application's owner.
 options:
-  environment_file:
-    description: The file of settings that the role has written.
-    type: path
-    required: true
   replaced:
     description: Name of the database that was replaced.
     type: str
@@ -27,6 +23,8 @@ requirements:
   - psycopg 3
   - python-gnupg
   - zlib-ng
+extends_documentation_fragment:
+  - checkniner_environment
 author:
   - The checkniner-backups authors
 attributes:

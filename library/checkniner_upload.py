@@ -15,10 +15,6 @@ description:
     dataset as saved.
   - Runs as the application's owner.
 options:
-  environment_file:
-    description: The file of settings that the role has written.
-    type: path
-    required: true
   path:
     description: The folder of the dataset.
     type: path
@@ -33,6 +29,8 @@ options:
     required: true
 requirements:
   - boto3
+extends_documentation_fragment:
+  - checkniner_environment
 author:
   - The checkniner-backups authors
 attributes:
