@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
@@ -60,7 +60,7 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
         if verdict := first_look(job):
             return Outcome(verdict)
         with job.state.work_folder() as folder:
-            dumped = look(job, folder)
+            dumped = look(job, folder, meanwhile=_import_uploader)
             if not dumped.verdict.changed:
                 return Outcome(dumped.verdict)
             packed = package(settings, folder)
@@ -71,6 +71,12 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
             f"it is saved as {saved.key}; this is a fault of ours: please report it",
         )
     return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256)
+
+
+def _import_uploader() -> None:
+    from .store_client import import_client
+
+    import_client()
 
 
 @contextmanager
@@ -114,15 +120,17 @@ def first_look(job: Job) -> Verdict | None:
     return changes.by_mark(job.saved, cheap_mark(job.dsn))
 
 
-def look(job: Job, folder: Path) -> Dumped:
+def look(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
     """Given the job and an empty folder, look closer; where there is something to save, the folder holds it then.
+
+    :param meanwhile: is called in a thread of its own once a dump has begun
 
     :raises EmptyDatabaseError: this server has saved nothing yet, its application is empty, and the store is not
     :raises BackupsError: something failed; nothing is remembered
     """
     from .looking import look_and_dump
 
-    dumped = look_and_dump(job, folder)
+    dumped = look_and_dump(job, folder, meanwhile)
     if dumped.dataset and dumped.memory:
         dataset = dumped.dataset
         before = _newest_before(job)

@@ -23,7 +23,6 @@ look and is no change by itself: it may be another app's.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -162,6 +161,8 @@ def take_fingerprint(
 
 
 def _names_digest(names: Iterable[str]) -> str:
+    import hashlib
+
     from .postgres.digest import framed
 
     return hashlib.sha256(framed(names)).hexdigest()

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from .archive import MemberWriter
 from .errors import DatabaseError, LockTimeoutError
 from .manifest import Manifest, Member
+from .pipes import widen
 from .postgres.digest import TableDigest, columns_of, digest_table
 from .postgres.dsn import dump_program
 from .postgres.facts import database_facts, ownership, sequence_facts
@@ -146,6 +147,7 @@ class _Sql(Part):
                 self._kill()
             assert self._process.stdout  # noqa: S101 - for the type checker: it is a pipe
             assert self._process.stderr  # noqa: S101
+            widen(self._process.stdout)
             noise: list[bytes] = []
             listener = threading.Thread(target=lambda stream: noise.append(stream.read()), args=[self._process.stderr])
             listener.start()

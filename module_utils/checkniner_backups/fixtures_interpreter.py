@@ -6,7 +6,6 @@ What the frames mean is `fixtures.py`'s; how they look is `application_side/chan
 from __future__ import annotations
 
 import collections
-import fcntl
 import json
 import os
 import signal
@@ -22,9 +21,8 @@ from .account import Account, ourselves
 from .application_side import channel
 from .errors import ApplicationError, LockTimeoutError
 from .fixtures_program import scrubbed, write_program
+from .pipes import widen
 
-_PIPE_SIZE = 1 << 20
-"""Bytes."""
 _LAST_WORDS = 50
 """Lines of the application's stderr that are kept for an error message."""
 
@@ -79,11 +77,9 @@ class Interpreter:
             program.unlink(missing_ok=True)
             hint = "the virtualenv and the application's path are settings"
             raise ApplicationError(f"cannot start {python} in {application_path}: {error.strerror}", hint) from None
-        started = cls(process, environment, program)
-        for pipe in (process.stdin, process.stdout):
-            with suppress(OSError):  # Linux allows it up to a limit; smaller pipes only cost time
-                fcntl.fcntl(pipe or -1, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
-        return started
+        widen(process.stdin)
+        widen(process.stdout)
+        return cls(process, environment, program)
 
     @property
     def alive(self) -> bool:

@@ -8,14 +8,11 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-from .gpg_process import short_folder
 
 if TYPE_CHECKING:
     from .settings import Settings
@@ -59,6 +56,8 @@ def sweep(base: Path, pattern: str, *, owners: Collection[int] = (), just_made: 
             if not _is_free(path):
                 continue
             if path.is_dir():
+                import shutil
+
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink()
@@ -72,6 +71,8 @@ def clean_up(settings: Settings) -> None:
 
     The database that a killed restore left is dropped by the next one, before it makes its own.
     """
+    from .gpg_process import short_folder
+
     sweep(settings.state_path, ".scratch-*")
     for folder in (settings.archives_path, settings.archives_path / "before-restore"):
         sweep(folder, "*.part", just_made=_LONG)

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -46,8 +47,10 @@ class Dumped:
     fault: bool = False
 
 
-def look_and_dump(job: Job, folder: Path) -> Dumped:
+def look_and_dump(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
     """Given the job and an empty folder, look closer, and dump into `folder/dataset` where it is needed.
+
+    :param meanwhile: is called in a thread of its own once a dump has begun
 
     :raises EmptyDatabaseError: there is no table
     :raises LockTimeoutError: migrations stood in the way at each attempt
@@ -55,7 +58,7 @@ def look_and_dump(job: Job, folder: Path) -> Dumped:
     """
     attempts = job.settings.attempts
     with ExitStack() as stack:
-        attempt = _Attempt(job, folder, stack)
+        attempt = _Attempt(job, folder, stack, meanwhile)
         for number in range(1, attempts):
             try:
                 return attempt.run()
@@ -72,6 +75,7 @@ class _Attempt:
     job: Job
     folder: Path
     stack: ExitStack
+    meanwhile: Callable[[], object]
     process: FixturesProcess | None = None
 
     def run(self) -> Dumped:
@@ -113,6 +117,7 @@ class _Attempt:
         from .dataset import dump
 
         starting = self._start_django()
+        threading.Thread(target=self.meanwhile, name="meanwhile", daemon=True).start()
         process = self.process
         assert process  # noqa: S101 - for the type checker: it was started above
 

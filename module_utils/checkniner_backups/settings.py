@@ -6,7 +6,6 @@ path to the command line, interactive shells source it, modules name it. All thr
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shlex
@@ -76,7 +75,7 @@ class Settings:
         return self.state_path / "work"
 
     def shape(self) -> str:
-        """Given nothing but itself, return a digest (hex) of the settings that decide what an archive holds and where.
+        """Given nothing but itself, return the settings that decide what an archive holds and where, as one text.
 
         A remembered "already saved" is only worth something for the same shape: another recipient, bucket or list of
         apps makes the next tick save again.
@@ -85,7 +84,7 @@ class Settings:
             FORMAT_VERSION, __version__, self.name, self.store.bucket, self.store.prefix, self.store.endpoint_url,
             sorted(self.recipients), self.encryption, sorted(self.business_apps), sorted(self.ignored_fields),
         ]  # fmt: skip
-        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+        return json.dumps(parts)
 
 
 def read_environment_file(path: Path) -> dict[str, str]:

@@ -38,6 +38,12 @@ class Page:
     prefixes: tuple[str, ...]
 
 
+def import_client() -> None:
+    """Import what the first request needs: a quarter of a second, which a caller may spend while others read."""
+    import boto3  # noqa: F401
+    import s3transfer.manager  # noqa: F401
+
+
 def make_client(settings: StoreSettings) -> Any:
     """Given the settings of a store, return a client of boto3. With no network it fails within about 20 seconds."""
     import boto3

@@ -8,7 +8,7 @@ from .source import absolute_imports, engine_imports, engine_modules
 
 # Lowest first. A room imports from those below it and from its own. `name.` stands for all modules of a folder.
 FLOORS: list[tuple[str, ...]] = [
-    ("", "errors", "moment", "terminal", "sql_rows"),
+    ("", "errors", "moment", "pipes", "terminal", "sql_rows"),
     ("settings", "manifest", "account"),
     ("application_side", "application_side."),
     ("gpg_process", "gpg", "gpg_stream"),

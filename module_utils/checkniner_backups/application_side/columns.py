@@ -7,7 +7,7 @@ differently (or that Python cannot hold at all): one such row, and Django serial
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Collection, NamedTuple  # noqa: UP035  Python 3.8
 
 
 class NotPlainError(Exception):
@@ -15,13 +15,18 @@ class NotPlainError(Exception):
 
 
 class Scalar(NamedTuple):
-    """One column in SQL: its JSON text, and the condition under which it must not be used (or nothing)."""
+    """One column in SQL: its JSON text, and the condition under which it must not be used (or nothing).
+
+    Where the column cannot be NULL, `bare` is what COPY may write as it is, for quotes to be put around it: to_json()
+    costs PostgreSQL more than the rest of the row.
+    """
 
     json: str
     unless: str = ""
+    bare: str = ""
 
 
-_INTEGERS = ("smallint", "integer", "bigint")
+INTEGERS = frozenset(("smallint", "integer", "bigint"))
 _TEXTS = ("character varying", "text")
 _YEARS = "NOT ({{0}} >= '0001-01-02{0}' AND {{0}} < '9999-12-31{0}')"
 
@@ -29,7 +34,7 @@ _YEARS = "NOT ({{0}} >= '0001-01-02{0}' AND {{0}} < '9999-12-31{0}')"
 _TEXT = Scalar("to_json({0})")
 _FILE = Scalar("to_json(coalesce({0}, ''))")  # a file field without a file is "" to Django, also when it is NULL
 _BOOLEAN = Scalar("CASE {0} WHEN true THEN 'true' WHEN false THEN 'false' END")
-_DATE = Scalar("to_json({0})", _YEARS.format(""))
+_DATE = Scalar("to_json({0})", _YEARS.format(""), "{0}")
 # Django cuts microseconds to milliseconds, always three digits, and writes none when there are no microseconds.
 _TIME = Scalar(
     "'\"' || CASE WHEN {0} = {0}::time(0) THEN {0}::text ELSE rpad({0}::text, 12, '0') END || '\"'",
@@ -44,14 +49,14 @@ _FLOAT = Scalar(
     "CASE WHEN {0} = trunc({0}) THEN {0}::text || '.0' ELSE {0}::text END",
     "({0} >= 1e15 OR {0} <= -1e15)",  # NaN is greater than everything to PostgreSQL
 )
-_QUOTED = Scalar("'\"' || {0} || '\"'")
+_QUOTED = Scalar("'\"' || {0} || '\"'", "", "{0}")
 _BINARY = Scalar("'\"' || replace(encode({0}, 'base64'), E'\\n', '') || '\"'")
 
-_KINDS: dict[str, tuple[tuple[str, ...], Scalar]] = {
+_KINDS: dict[str, tuple[Collection[str], Scalar]] = {
     **dict.fromkeys(
         ("AutoField", "BigAutoField", "SmallAutoField", "IntegerField", "BigIntegerField", "SmallIntegerField",
          "PositiveIntegerField", "PositiveBigIntegerField", "PositiveSmallIntegerField"),
-        (_INTEGERS, Scalar("{0}")),
+        (INTEGERS, Scalar("{0}")),
     ),
     **dict.fromkeys(
         ("CharField", "TextField", "SlugField", "EmailField", "URLField", "FilePathField"), (_TEXTS, _TEXT)
@@ -63,7 +68,7 @@ _KINDS: dict[str, tuple[tuple[str, ...], Scalar]] = {
     "DateField": (("date",), _DATE),
     "TimeField": (("time without time zone",), _TIME),
     "FloatField": (("double precision",), _FLOAT),
-    "UUIDField": (("uuid",), Scalar("to_json({0})")),
+    "UUIDField": (("uuid",), Scalar("to_json({0})", "", "{0}")),
     "GenericIPAddressField": (("inet",), Scalar("to_json({0})")),
     "BinaryField": (("bytea",), _BINARY),
 }  # fmt: skip
@@ -74,7 +79,7 @@ class ColumnTypes:
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
-        self.tables: dict[str, dict[str, tuple[str, int]]] = {}
+        self.tables: dict[str, dict[str, tuple[str, int, bool]]] = {}
         self.kinds: dict[str, str] = {}
 
     def is_there(self, table: str) -> bool:
@@ -89,24 +94,28 @@ class ColumnTypes:
         self._read(table)
         return self.kinds[table]
 
-    def of(self, table: str, column: str) -> tuple[str, int]:
-        """Given a column, return the name of its type and its modifier."""
+    def of(self, table: str, column: str) -> tuple[str, int, bool]:
+        """Given a column, return the name of its type, its modifier, and whether it is never NULL."""
         self._read(table)
-        return self.tables[table].get(column, ("", -1))
+        return self.tables[table].get(column, ("", -1, False))
 
     def _read(self, table: str) -> None:
         if table in self.tables:
             return
         with self.connection.cursor() as cursor:
             cursor.execute(
-                "SELECT c.relkind::text, a.attname, format_type(a.atttypid, NULL), a.atttypmod FROM pg_class c"
+                "SELECT c.relkind::text, a.attname, format_type(a.atttypid, NULL), a.atttypmod,"
+                # Rows of a child may be NULL all the same, and PostgreSQL 18 has constraints that are not yet checked.
+                " a.attnotnull AND c.relkind = 'r' AND NOT c.relhassubclass AND NOT EXISTS (SELECT FROM pg_constraint n"
+                " WHERE n.conrelid = c.oid AND n.contype = 'n' AND NOT n.convalidated)"
+                " FROM pg_class c"
                 " LEFT JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
                 " WHERE c.oid = to_regclass(%s)",
                 [self.connection.ops.quote_name(table)],
             )
             rows = cursor.fetchall()
         self.kinds[table] = rows[0][0] if rows else ""
-        self.tables[table] = {name: (kind, modifier) for _, name, kind, modifier in rows}
+        self.tables[table] = {name: (kind, modifier, filled) for _, name, kind, modifier, filled in rows}
 
 
 def final_field(field: Any) -> Any:
@@ -130,18 +139,18 @@ def require_own_class(field: Any, *names: str) -> None:
         raise NotPlainError(f"{field.name} is a {type(field).__module__}.{type(field).__qualname__}")
 
 
-def scalar(field: Any, column: str, real_type: tuple[str, int], zone: str) -> Scalar:
+def scalar(field: Any, column: str, real_type: tuple[str, int, bool], zone: str) -> Scalar:
     """Given a field, its column in SQL, its real type and what follows a date and time, return the SQL for it.
 
     :raises NotPlainError: no expression writes this field as Django does
     """
     field = final_field(field)
     name = type(field).__name__
-    kind, modifier = real_type
+    kind, modifier, filled = real_type
     if name == "DecimalField":
         scale = (modifier - 4) & 0xFFFF
         # Python prints a number with more than six decimal places with an exponent.
-        types: tuple[str, ...] = ("numeric",) if modifier >= 0 and scale <= 6 else ()
+        types: Collection[str] = ("numeric",) if modifier >= 0 and scale <= 6 else ()
         found = _QUOTED
     elif name == "DateTimeField":
         types = ("timestamp with time zone",)
@@ -153,4 +162,4 @@ def scalar(field: Any, column: str, real_type: tuple[str, int], zone: str) -> Sc
     require_own_class(field, name)
     if kind not in types:
         raise NotPlainError("the column of {} is of type {}".format(field.name, kind or "unknown"))
-    return Scalar(found.json.format(column), found.unless.format(column))
+    return Scalar(found.json.format(column), found.unless.format(column), found.bare.format(column) if filled else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any, Callable  # noqa: UP035  Python 3.8
 
-from .statement import DELIMITER, NEWLINE
+from .statement import DELIMITER, NEWLINE, Plan
 
 _DELIMITER = DELIMITER.encode()
 _NEWLINE = NEWLINE.encode()
@@ -17,12 +17,13 @@ which costs a quarter more."""
 class ObjectWriter:
     """Turns blocks of COPY's rows into the objects of a fixture."""
 
-    def __init__(self, constants: tuple[bytes, ...], sink: Any, separator: bytes) -> None:
+    def __init__(self, plan: Plan, sink: Any, separator: bytes) -> None:
         self.sink = sink
         self.objects = 0
-        self.columns = len(constants) - 1
+        self.columns = len(plan.constants) - 1
+        self.meanings = [(place, meaning) for place, meaning in enumerate(plan.meanings) if meaning is not None]
         self.separator = separator + b"\n"
-        self.form = b"%b".join(constant.replace(b"%", b"%%") for constant in constants) + b",\n"
+        self.form = b"%b".join(constant.replace(b"%", b"%%") for constant in plan.constants) + b",\n"
 
     def block(self, block: bytes) -> None:
         """Given whole rows, write them as objects.
@@ -35,6 +36,8 @@ class ObjectWriter:
         rows = len(values) // self.columns
         if rows * self.columns != len(values):
             raise ValueError("PostgreSQL sent a row of another width")
+        for place, meaning in self.meanings:
+            values[place :: self.columns] = map(meaning.__getitem__, values[place :: self.columns])
         self.sink.write(self.separator)
         self.sink.write((self.form * rows)[:-2] % tuple(values))
         self.separator = b",\n"

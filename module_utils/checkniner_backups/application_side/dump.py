@@ -150,7 +150,7 @@ class _Dump:
             separator = b"," if total else b""
             try:
                 plan = self._proven_plan(model)
-                writer = ObjectWriter(plan.constants, sink, separator)
+                writer = ObjectWriter(plan, sink, separator)
                 copy_out(self.connection, plan.copy, writer.block)
                 count, way, why = writer.objects, "fast", ""
             except NotPlainError as reason:
@@ -175,7 +175,7 @@ class _Dump:
                 if cursor.fetchone():
                     raise NotPlainError("a value that SQL writes differently")
         by_sql, by_django = _Memory(), _Memory()
-        copy_out(self.connection, plan.copy_sample, ObjectWriter(plan.constants, by_sql, b"").block)
+        copy_out(self.connection, plan.copy_sample, ObjectWriter(plan, by_sql, b"").block)
         self.serializer.write(model, all_rows(model).filter(pk__in=RawSQL(plan.sample, [])), by_django)  # noqa: S611  made here
         if by_sql.text() != by_django.text():
             self.warnings.append(f"{model._meta.label_lower}: SQL and Django differ; Django was used")

@@ -58,7 +58,9 @@ def main() -> None:
     while True:
         command: dict[str, Any] | None = channel.receive()
         if command is None or command["do"] == "quit":
-            return
+            connection.close()
+            sys.stderr.flush()
+            os._exit(0)  # taking Django apart costs a tenth of a second, and nobody needs the pieces
         if command["do"] == "dump":
             dump(channel, command, models_of)
         elif command["do"] == "load":

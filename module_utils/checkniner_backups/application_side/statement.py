@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Mapping  # noqa: UP035  Python 3.8
 
 from .columns import NotPlainError, Scalar
 
@@ -28,6 +29,8 @@ class Plan:
     odd_row: str
     """A query that finds a row that SQL would write differently; empty when there can be none."""
     constants: tuple[bytes, ...]
+    meanings: tuple[Mapping[bytes, bytes] | None, ...]
+    """For each value, what it stands for, where it is a key; the value itself where there is None."""
 
 
 def sample_of(table: str, column: str, integers: bool) -> str:
@@ -54,6 +57,7 @@ class Draft:
         """Given a model's label, start."""
         self.constants = [f'{{\x01    "model": {json.dumps(model)}']
         self.values: list[str] = []
+        self.meanings: list[Mapping[bytes, bytes] | None] = []
         self.unless: list[str] = []
         self.separator = ""
         self.many = ""
@@ -67,9 +71,12 @@ class Draft:
         """What follows are fields."""
         self.constants[-1] += ',\x01    "fields": {'
 
-    def field(self, name: str, value: Scalar) -> None:
-        """Add a field."""
-        self._add(f"{self.separator}\x01        {json.dumps(name)}: ", value)
+    def field(self, name: str, value: Scalar, meaning: Mapping[bytes, bytes] | None = None) -> None:
+        """Add a field.
+
+        :param meaning: what its values stand for, if they are keys
+        """
+        self._add(f"{self.separator}\x01        {json.dumps(name)}: ", value, meaning)
         self.separator = ","
 
     def many_to_many(self, name: str, key: str, select: str, sampled: str) -> None:
@@ -98,13 +105,16 @@ class Draft:
             sample=sample,
             odd_row=f"SELECT 1 FROM {table} t0 WHERE {odd} LIMIT 1" if odd else "",  # noqa: S608  quoted names
             constants=tuple(constant.replace(NEWLINE, "\n").encode() for constant in self.constants),
+            meanings=tuple(self.meanings),
         )
 
-    def _add(self, before: str, value: Scalar) -> None:
-        self.constants[-1] += before
-        self.constants.append("")
-        self.values.append(value.json)
+    def _add(self, before: str, value: Scalar, meaning: Mapping[bytes, bytes] | None = None) -> None:
+        quote = '"' if value.bare else ""
+        self.constants[-1] += before + quote
+        self.constants.append(quote)
+        self.values.append(value.bare or value.json)
         self.unless.append(value.unless)
+        self.meanings.append(meaning)
 
 
 def json_list(items: list[str], indent: int) -> str:
