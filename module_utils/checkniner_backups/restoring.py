@@ -123,6 +123,7 @@ def restore(
             )
         if wish.target:
             return Restored(proof.words, proof.proven, created)
+        swapped, unfinished = None, None
         try:
             _run(settings, environment, wish.before)
             saved = _saved(settings, wish)
@@ -130,7 +131,12 @@ def restore(
             log.info("%s is live; the database before it is kept as %s", created, swapped.previous or "none")
         finally:
             # After a failure too: the application must run again, on whichever database is live.
-            _run(settings, environment, wish.after)
+            try:
+                _run(settings, environment, wish.after)
+            except ApplicationError as error:
+                if swapped is None:
+                    raise
+                unfinished = error
     except BaseException:
         _drop(administration, created, live.database)
         raise
@@ -138,6 +144,12 @@ def restore(
         between = safety.save_between(settings, swapped.previous)
         log.info("%s", between.reason)
         saved += (between.key,) if between.key else ()
+    if unfinished:
+        raise ApplicationError(
+            f"the data are restored: {live.database} is live, what it was before is"
+            f" {swapped.previous or 'gone'}; but afterwards {unfinished.message}",
+            "do by hand what that command should have done",
+        )
     return Restored(proof.words, proof.proven, live.database, swapped.previous, swapped.outage, saved)
 
 

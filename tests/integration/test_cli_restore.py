@@ -115,6 +115,24 @@ def test_in_place_and_beside_with_the_old_data_kept_and_saved(restorer: Restorer
     assert "is there already" in again.stderr
 
 
+def test_a_command_that_fails_after_the_swap_hides_nothing(restorer: Restorer) -> None:
+    key = restorer.server.tick()["key"]
+    before = restorer.rows(STRIPS)
+    restorer.application.change()
+    failed = restorer.run(key, "--source", "sql", "--after", "false", check=False)
+    assert failed.returncode == 4
+    assert f"the data are restored: {restorer.live} is live" in failed.stderr
+    assert f"{restorer.live}_before_" in failed.stderr
+    assert "false ended with status 1" in failed.stderr
+    assert restorer.rows(STRIPS) == before
+
+    # Before the swap, it is the failure itself that counts.
+    failed = restorer.run(key, "--source", "sql", "--before", "false", "--after", "false", check=False)
+    assert failed.returncode == 4
+    assert "the data are restored" not in failed.stderr
+    assert restorer.rows(STRIPS) == before
+
+
 def test_part_of_it_into_the_live_database_is_all_or_nothing(restorer: Restorer) -> None:
     key = restorer.server.tick()["key"]
     strips, users = restorer.rows(STRIPS), restorer.rows(USERS)

@@ -103,7 +103,8 @@ class OldIds:
     def _new(self, label: str, old: int) -> Any:
         if old not in self.new_id[label]:
             app = label.partition(".")[0]
-            raise FixtureError(f"it names {label} {old} by its id: load {app}.json of the same archive before it")
+            where = f"load {app}.json of the same archive before it, or restore from SQL"
+            raise FixtureError(f"it names {label} {old} by its id: {where}")
         return self.new_id[label][old]
 
     def saved(self, instance: Any) -> None:
