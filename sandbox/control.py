@@ -25,6 +25,7 @@ class Control:
 
     :param folder: for the inventory; only we may read it: it holds secrets
     :param variables: of the role
+    :param ansible_playbook: the command
     """
 
     folder: Path
@@ -35,6 +36,7 @@ class Control:
     key: Key
     admin_url: str
     variables: dict[str, Any] = field(default_factory=dict)
+    ansible_playbook: tuple[str, ...] = (str(Path(sys.executable).with_name("ansible-playbook")),)
 
     def __post_init__(self) -> None:
         base, owner = self.application.folder, self.application.owner
@@ -113,12 +115,11 @@ class Control:
         inventory = self.write_inventory()
         operator = self.store.identities["operator"]
         path = playbook if folder != ROOT else f"playbooks/{playbook}"
-        program = Path(sys.executable).with_name("ansible-playbook")
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "S3_", "CHECKNINER"))
         }
         return {
-            "args": [str(program), "-i", str(inventory), path, *options],
+            "args": [*self.ansible_playbook, "-i", str(inventory), path, *options],
             "cwd": folder,
             "env": {
                 **kept,

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import subprocess
+import time
 
 import pytest
 
@@ -60,6 +64,28 @@ def test_a_restore_that_fails_on_the_way_leaves_all_as_it_was(operated: Operated
         assert_untouched(operated, before)
     finally:
         database.cluster.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+
+
+def test_a_play_that_is_killed_leaves_all_as_it_was_and_the_next_one_cleans_up(operated: Operated) -> None:
+    operated.tick()
+    database = operated.database
+    before = digest_of(database)
+    invocation = operated.control.invocation("restore.yml", "-e", "source=sql")
+    play = subprocess.Popen(**invocation, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    end = time.monotonic() + 120
+    while not any("_restoring_" in name for name in names_of(database)):
+        assert time.monotonic() < end
+        assert play.poll() is None, "it ended before it could be killed"
+        time.sleep(0.02)
+    os.killpg(play.pid, signal.SIGKILL)
+    play.wait()
+    assert digest_of(database) == before
+    left = [path.name for path in (operated.state_path / "restore").iterdir()]
+    assert all(".gpg" in name for name in left), left
+    operated.change()
+    done = operated.restore("-e", "source=sql")
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert_untouched(operated, before)
 
 
 def test_an_archive_of_the_old_scripts_is_found_and_said_to_be_unproven(operated: Operated) -> None:
