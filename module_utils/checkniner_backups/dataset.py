@@ -29,7 +29,7 @@ from .pipes import widen
 from .postgres.digest import TableDigest, columns_of, digest_table
 from .postgres.dsn import dump_program
 from .postgres.facts import database_facts, ownership, sequence_facts
-from .postgres.session import server_major
+from .postgres.session import reading_hint, server_major
 from .postgres.snapshot import Patience, Snapshot
 from .sql_rows import RowCounter, unquoted
 from .watching import Part, RowReader, side_by_side
@@ -172,10 +172,8 @@ class _Sql(Part):
             # Its --lock-wait-timeout is a statement_timeout in truth, and it sets no other.
             if any(words in noise for words in ("statement timeout", "lock timeout", "deadlock")):
                 raise LockTimeoutError(f"pg_dump could not lock a table in time: {lines}", "a migration is running")
-            hint = (
-                "grant the role in the database URL SELECT on every table and sequence" if "permission" in noise else ""
-            )
-            raise DatabaseError(f"pg_dump failed with status {self._process.returncode}: {lines}", hint)
+            message = f"pg_dump failed with status {self._process.returncode}: {lines}"
+            raise DatabaseError(message, reading_hint(noise))
         if lines:
             log.warning("pg_dump says: %s", lines)
 

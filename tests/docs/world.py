@@ -23,8 +23,8 @@ from .blocks import ROOT, Block
 DATABASE = "checkniner"
 BUCKET = "my-checkniner-backups"
 ADDRESS = "backups@example.org"
-_LINKS = ("ansible.cfg", "library", "module_utils", "roles", "playbooks", "requirements", "pyproject.toml", "scripts",
-          "sandbox", "Makefile", ".venv", "examples")  # fmt: skip
+_LINKS = ("ansible.cfg", "doc_fragments", "library", "module_utils", "roles", "playbooks", "requirements",
+          "pyproject.toml", "scripts", "sandbox", "Makefile", ".venv", "examples")  # fmt: skip
 _SSH = """#!/bin/sh
 # ssh [-t] SOMEBODY@server COMMAND
 [ "$1" = -t ] && shift

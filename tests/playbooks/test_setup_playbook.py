@@ -84,6 +84,7 @@ def test_what_is_wrong_changes_nothing(
 def test_a_second_run_changes_nothing_and_proves_again(operated: Operated) -> None:
     assert "PROVEN: this machine has opened db/" in operated.set_up.stdout
     assert "NOT PROVEN" not in operated.set_up.stdout
+    operated.tick()
     before = picture(operated)
     done = operated.control.play("setup-backups.yml")
     assert done.returncode == 0, done.stdout[-3000:]

@@ -59,15 +59,20 @@ def translated(what: object) -> Iterator[None]:
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise LockTimeoutError(f"{what}: a table is locked: {_line(error)}", "a migration is running") from None
     except psycopg.Error as error:
-        hint = _HINTS.get(error.sqlstate or "", "")
-        if "row-level security" in str(error):
-            hint = "a backup must see every row: let the role own the table, or give it BYPASSRLS"
+        hint = reading_hint(str(error)) or _HINTS.get(error.sqlstate or "", "")
         if not error.sqlstate and isinstance(error, psycopg.OperationalError):
             hint = connection_hint(str(error))
         # psycopg gives a failed connection no SQLSTATE; the server's words are all there is.
         gone = isinstance(error, psycopg.OperationalError) and _GONE.search(str(error))
         kind = NoDatabaseError if gone else DatabaseError
         raise kind(f"{what}: {_line(error)}", _HINTS["3D000"] if gone else hint) from None
+
+
+def reading_hint(words: str) -> str:
+    """Given the server's words about a table that could not be read, whoever heard them, return what to do about it."""
+    if "row-level security" in words:
+        return "a backup must see every row: let the role own the table, or give it BYPASSRLS"
+    return _HINTS["42501"] if "permission denied" in words else ""
 
 
 def connection_hint(words: str) -> str:
