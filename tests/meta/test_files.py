@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import subprocess
+import sys
 
 import pytest
 
@@ -60,3 +62,16 @@ def test_nothing_private_is_tracked() -> None:
             text = (ROOT / name).read_text()
             assert "/root/" not in text or name.startswith(("tests/meta/", "molecule/")), name
             assert not re.search(r"-----BEGIN PGP PRIVATE KEY BLOCK-----\n\n?\w", text), name
+
+
+def test_tests_have_names_that_do_not_change() -> None:
+    """Workers that collect at different seconds must find the same tests; or nothing is run side by side."""
+    names = [
+        subprocess.run(
+            [sys.executable, "-m", "pytest", "--collect-only", "-q", "tests/unit", "tests/integration"],
+            cwd=ROOT, capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": str(seed)},
+        ).stdout.partition(" tests collected")[0].rpartition("\n")[0]
+        for seed in (1, 2)
+    ]  # fmt: skip
+    assert names[0].count("::") > 100
+    assert names[0] == names[1]
