@@ -130,21 +130,30 @@ def session_key(head: bytes | Path, home: Path | None = None, *, passphrase: str
     terminal = next((descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)), None)
     if "GPG_TTY" not in environ and terminal is not None:
         environ["GPG_TTY"] = os.ttyname(terminal)  # where a pinentry without a window asks
-    try:
-        done = subprocess.run(
-            [*command, "--decrypt"],
-            input=head[:HEAD_BYTES] + _FILLER, capture_output=True, env=environ, pass_fds=secret, check=False,
-        )  # fmt: skip
-    except FileNotFoundError as error:
-        raise gpg_missing(error) from None
-    finally:
-        close_all(secret)
-    # Only the beginning was given, so gpg complains in any case: the status lines say what matters.
-    status = status_lines(done.stdout)
-    for keyword, *words in status:
-        if keyword == "SESSION_KEY" and words and SESSION_KEY.fullmatch(words[0]):
-            return words[0]
-    raise _no_session_key(status, tidy(done.stderr.decode(errors="replace")))
+    with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
+        given.write(head[:HEAD_BYTES] + _FILLER)
+        given.seek(0)
+        try:
+            gpg = subprocess.Popen(
+                [*command, "--decrypt"], stdin=given, stdout=subprocess.PIPE, stderr=said, env=environ, pass_fds=secret
+            )
+        except FileNotFoundError as error:
+            raise gpg_missing(error) from None
+        finally:
+            close_all(secret)
+        told = b""
+        with gpg:
+            assert gpg.stdout  # noqa: S101 - for the type checker: it is a pipe
+            for line in gpg.stdout:
+                told += line
+                for keyword, *words in status_lines(line):
+                    if keyword == "SESSION_KEY" and words and SESSION_KEY.fullmatch(words[0]):
+                        # Not a step further: the filler decrypts to noise, and noise may look like one more encrypted
+                        # packet, for which gpg would ask somebody for a passphrase.
+                        gpg.kill()
+                        return words[0]
+        said.seek(0)
+        raise _no_session_key(status_lines(told), tidy(said.read().decode(errors="replace")))
 
 
 def _head(path: Path) -> bytes:
