@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import subprocess
-import tarfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,6 +19,7 @@ from sandbox.application import Application
 from sandbox.keys import Keyring
 from sandbox.postgres import find_binaries
 from sandbox.server import Server
+from tests.archives import archive
 from tests.owner_side import as_engine
 from tests.plugins.postgres import Database
 
@@ -130,10 +129,4 @@ def old_archive(server: HasApplication, keyring: Keyring, fingerprint: str) -> b
     members = {f"{parse_url(url).database}.sql": dump}
     for app in ("admin", "auth", "checkouts", "contenttypes", "sessions"):
         members[f"{app}.json"] = application.manage("dumpdata", app).encode()
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, data in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return keyring.gpg("--trust-model", "always", "--recipient", fingerprint, "--encrypt", data=buffer.getvalue())
+    return keyring.gpg("--trust-model", "always", "--recipient", fingerprint, "--encrypt", data=archive(members))

@@ -17,6 +17,7 @@ import pytest
 from checkniner_backups.errors import RestoreError
 
 from sandbox.server import Server
+from tests.archives import archive
 from tests.owner_side import as_engine
 from tests.plugins.application import RunningApplication
 from tests.plugins.keys import Keys
@@ -47,19 +48,9 @@ def restorer(server: Server, application: RunningApplication, keys: Keys) -> Res
 def plain(restorer: Restorer) -> dict[str, bytes]:
     """Return the members of the archive, decrypted."""
     data = restorer.keyring.gpg("--decrypt", str(restorer.path))
-    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as archive:
-        files = {entry.name: archive.extractfile(entry) for entry in archive}
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as opened:
+        files = {entry.name: opened.extractfile(entry) for entry in opened}
         return {name: file.read() for name, file in files.items() if file}
-
-
-def packed(members: dict[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for name, data in members.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            archive.addfile(entry, io.BytesIO(data))
-    return buffer.getvalue()
 
 
 def cut(restorer: Restorer) -> None:
@@ -76,7 +67,7 @@ def another_member(restorer: Restorer) -> None:
     members = plain(restorer)
     name = next(name for name in members if name.endswith(".sql"))
     members[name] = members[name].replace(b"\nCOPY ", b"\n\nCOPY ", 1)
-    restorer.put("other.tar.gz", packed(members))
+    restorer.put("other.tar.gz", archive(members))
 
 
 def lying_manifest(restorer: Restorer) -> None:
@@ -84,11 +75,11 @@ def lying_manifest(restorer: Restorer) -> None:
     manifest = json.loads(members["manifest.json"])
     next(each for each in manifest["tables"] if each["name"] == "auth_user")["rows"] += 1
     members["manifest.json"] = json.dumps(manifest).encode()
-    restorer.put("lying.tar.gz", packed(members))
+    restorer.put("lying.tar.gz", archive(members))
 
 
 def cut_in_the_middle_of_gzip(restorer: Restorer) -> None:
-    data = packed(plain(restorer))
+    data = archive(plain(restorer))
     restorer.put("cut.tar.gz", data[: len(data) // 2])
 
 
