@@ -7,13 +7,25 @@ import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
+from sandbox.keys import Keyring
 from tests.plugins.operated import Operated
 from tests.restoring import digest_of, names_of, old_archive
 
 OLD = "db/2016-05-01T12:00:05.tar.gz.gpg"
+MISTAKEN_OPERATOR = """#!/bin/sh
+# A pinentry before which somebody sits who mistypes the passphrase, each time.
+echo OK
+while read -r word rest; do
+    case $word in
+        GETPIN) echo "D guess who" ;;
+    esac
+    echo OK
+done
+"""
 
 
 def assert_untouched(operated: Operated, before: dict[str, str]) -> None:
@@ -45,6 +57,24 @@ def test_a_wrong_word_changes_nothing(operated: Operated, name: str) -> None:
     assert "Traceback" not in done.stdout + done.stderr
     assert_untouched(operated, before)
     assert operated.stored() == keys
+
+
+def test_a_wrong_passphrase_changes_nothing(operated: Operated, tmp_path: Path) -> None:
+    before = digest_of(operated.database)
+    with Keyring() as keyring:
+        pinentry, archive = keyring.home / "pinentry", tmp_path / "old.tar.gz.gpg"
+        pinentry.write_text(MISTAKEN_OPERATOR)
+        pinentry.chmod(0o700)
+        with (keyring.home / "gpg-agent.conf").open("a") as conf:
+            conf.write(f"pinentry-program {pinentry}\n")
+        key = keyring.generate(passphrase="correct horse")
+        archive.write_bytes(old_archive(operated, keyring, key.fingerprint))
+        environment = {"GNUPGHOME": str(keyring.home)}
+        done = operated.restore("-e", "source=sql", "-e", f"archive_file={archive}", environment=environment)
+    assert done.returncode != 0
+    assert "wrong passphrase for the private key" in " ".join(done.stdout.split()), done.stdout[-3000:]
+    assert "guess who" not in done.stdout + done.stderr
+    assert_untouched(operated, before)
 
 
 def test_a_restore_that_fails_on_the_way_leaves_all_as_it_was(operated: Operated) -> None:
