@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,12 @@ os.environ["LC_ALL"] = "C.UTF-8"
 os.environ.pop("LANGUAGE", None)
 for _name in [name for name in os.environ if name.startswith(("PG", "DJANGO_", "CHECKNINER_", "S3_", "BACKUPS_"))]:
     del os.environ[_name]
+
+# Whoever is started in the background, or by nohup, hands on that these are ignored: some tests send them.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 pytest.register_assert_rewrite("tests.plugins")  # they import each other before pytest gets to them
 pytest_plugins = [
