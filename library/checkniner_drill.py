@@ -138,14 +138,14 @@ def rehearse(module: AnsibleModule) -> dict[str, Any]:
             "table": [f"would drill {each.key}" for each in archives],
         }
     found = list(drill.rehearse(store, archives, plan))
-    good = all(result.verdict == drill.GOOD for result, _ in found)
+    good = all(each.result.verdict == drill.GOOD and each.record for each in found)
     if good and given["watchdog_url"]:
         ping(given["watchdog_url"])
     return {
         "changed": True,
         "good": good,
-        "results": [{**asdict(result), "record": key} for result, key in found],
-        "table": table(drill.rows([result for result, _ in found]), HEAD).splitlines(),
+        "results": [{**asdict(each.result), "record": each.record} for each in found],
+        "table": table(drill.rows(found), HEAD).splitlines(),
     }
 
 

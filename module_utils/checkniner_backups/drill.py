@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from . import __version__
 from .account import unprivileged
 from .application import read_activate
-from .errors import BackupsError, DatabaseError, RestoreError
+from .errors import BackupsError, DatabaseError, RestoreError, StoreError
 from .restore import load_and_prove
 from .source import Source, inspect, is_plain
 from .swap import Databases
@@ -86,6 +86,15 @@ class Result:
     seconds: float
     at: str
     engine: str = __version__
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """A result and the key of its record; or, where it could not be recorded, no key and why not, in words."""
+
+    result: Result
+    record: str
+    fault: str = ""
 
 
 def choose_archives(store: Store, archive: str = "latest", at: str = "", count: int = 0) -> list[Archive]:
@@ -271,8 +280,8 @@ def _loader(inspection: Inspection, application: str) -> str:
     return owners.most_common(1)[0][0] if owners else str(inspection.database.get("owner") or application)
 
 
-def rehearse(store: Store, archives: Sequence[Archive], plan: Plan) -> Iterator[tuple[Result, str]]:
-    """Given archives, drill one after the other; yield each result with the key of its record.
+def rehearse(store: Store, archives: Sequence[Archive], plan: Plan) -> Iterator[Rehearsed]:
+    """Given archives, drill one after the other; yield what came of each, also where it cannot be recorded.
 
     :raises ApplicationError: the application is not on this machine: nothing was drilled
     """
@@ -281,14 +290,21 @@ def rehearse(store: Store, archives: Sequence[Archive], plan: Plan) -> Iterator[
     for archive in archives:
         log.info("drilling %s", archive.key)
         result = drill(store, archive, plan)
-        yield result, record(store, result)
+        try:
+            yield Rehearsed(result, record(store, result))
+        except StoreError as error:
+            log.error("%s", error.message)
+            yield Rehearsed(result, "", f"NOT recorded: {error.message}; drills need keys that may put below {FOLDER}")
 
 
-def rows(results: Sequence[Result]) -> list[list[str]]:
+def rows(rehearsed: Sequence[Rehearsed]) -> list[list[str]]:
     """Given results, return them as the rows of a table: archive, verdict, seconds, and three lines of words each."""
     found = []
-    for each in results:
+    for done in rehearsed:
+        each = done.result
         found.append([each.archive, each.verdict, f"{each.seconds:.1f} s", f"SQL: {each.sql}"])
         found.append(["", "", "", f"fixtures: {each.fixtures}"])
         found.append(["", "", "", f"SQL and fixtures: {each.both}"])
+        if done.fault:
+            found.append(["", "", "", done.fault])
     return found

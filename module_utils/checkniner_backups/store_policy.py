@@ -1,4 +1,4 @@
-"""The rights that the server's S3 keys should have, and no more."""
+"""The rights that the server's S3 keys should have, and the operator's, and no more."""
 
 from __future__ import annotations
 
@@ -24,13 +24,7 @@ def policy(
     """
     things = f"arn:aws:s3:::{bucket}/{prefix}*"
     statements: list[dict[str, Any]] = [
-        {
-            "Sid": "ListArchives",
-            "Effect": "Allow",
-            "Action": "s3:ListBucket",
-            "Resource": f"arn:aws:s3:::{bucket}",
-            "Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}},
-        },
+        _list(bucket, prefix),
         {
             "Sid": "FindUnfinishedUploads",
             "Effect": "Allow",
@@ -68,3 +62,30 @@ def policy(
             }
         )
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def operator_policy(bucket: str, prefix: str = "db/") -> dict[str, Any]:
+    """Given a bucket and a prefix, return the IAM policy (a JSON object) for the operator's keys.
+
+    They may list and read what is below the prefix, and record drills there. They may neither add an archive nor delete
+    one: a control machine that is lost costs no backup.
+    """
+    things = f"arn:aws:s3:::{bucket}/{prefix}"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            _list(bucket, prefix),
+            {"Sid": "ReadArchives", "Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{things}*"},
+            {"Sid": "RecordDrills", "Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{things}drills/*"},
+        ],
+    }
+
+
+def _list(bucket: str, prefix: str) -> dict[str, Any]:
+    return {
+        "Sid": "ListArchives",
+        "Effect": "Allow",
+        "Action": "s3:ListBucket",
+        "Resource": f"arn:aws:s3:::{bucket}",
+        "Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}},
+    }

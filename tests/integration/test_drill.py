@@ -23,9 +23,11 @@ from checkniner_backups.settings import StoreSettings
 from checkniner_backups.source import Source, opened
 from checkniner_backups.store import Store
 
+from sandbox.object_store import ObjectStore
 from sandbox.server import Server
 from tests.archives import entry, manifest_for, tar
 from tests.plugins.keys import Keys
+from tests.plugins.object_store import POLICY_BUCKET
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
@@ -65,7 +67,8 @@ def test_a_good_archive_is_proven_both_ways_and_a_record_is_kept(server: Server,
     assert drill.last_good(store) is None
     archives = drill.choose_archives(store, count=5)
     assert [each.key for each in archives] == [key]
-    [(result, record)] = drill.rehearse(store, archives, plan_of(server, keys))
+    [done] = drill.rehearse(store, archives, plan_of(server, keys))
+    result, record = done.result, done.record
     assert result.verdict == drill.GOOD, result
     assert result.sql.startswith("proven: 1")
     assert result.fixtures.startswith("proven: fixtures of 5 apps")
@@ -74,7 +77,8 @@ def test_a_good_archive_is_proven_both_ways_and_a_record_is_kept(server: Server,
     kept = store.get_json(record)
     assert (kept["archive"], kept["verdict"], kept["sql"]) == (key, "good", result.sql)
     assert kept["seconds"] == pytest.approx(result.seconds)
-    [(alone, second)] = drill.rehearse(store, archives, plan_of(server, keys, code=False))
+    [done] = drill.rehearse(store, archives, plan_of(server, keys, code=False))
+    alone, second = done.result, done.record
     assert (alone.verdict, alone.fixtures, alone.both) == (drill.GOOD, drill.NOT_DRILLED, drill.NOT_DRILLED)
     assert second != record
     # The records do not come between the archives, and a server that may only list sees how old they are.
@@ -93,7 +97,8 @@ def test_what_differs_or_cannot_be_proven_is_no_good_drill(server: Server, keys:
 
     def results(stamp: str, members: dict[str, bytes]) -> tuple[drill.Result, str]:
         store_archive(store, stamp, members)
-        return next(drill.rehearse(store, drill.choose_archives(store, f"db/{stamp}.tar.gz"), plan))
+        done = next(drill.rehearse(store, drill.choose_archives(store, f"db/{stamp}.tar.gz"), plan))
+        return done.result, done.record
 
     # Fixtures of another moment than the SQL: each is true to the manifest, but they are not equal.
     other = {**content, "auth.json": content["auth.json"].replace(b"pilot0000", b"pilotZZZZ")}
@@ -120,8 +125,31 @@ def test_what_differs_or_cannot_be_proven_is_no_good_drill(server: Server, keys:
     assert record.endswith(".not-proven.json")
 
     assert drill.last_good(store) is None
-    result, _ = next(drill.rehearse(store, drill.choose_archives(store), replace(plan, application="another")))
+    result = next(drill.rehearse(store, drill.choose_archives(store), replace(plan, application="another"))).result
     assert "'checkniner', not 'another'" in result.sql
+
+
+def test_a_drill_that_cannot_be_recorded_is_told_all_the_same(s3_server: ObjectStore, tmp_path: Path) -> None:
+    key = "db/2026-01-03T00:00:00.tar.gz"
+    s3_server.client().put_object(Bucket=POLICY_BUCKET, Key=key, Body=b"no archive")
+
+    def drilled(who: str, prefix: str) -> drill.Rehearsed:
+        keys = s3_server.identities[who]
+        settings = StoreSettings(
+            bucket=POLICY_BUCKET, prefix=prefix, endpoint_url=s3_server.endpoint_url,
+            access_key=keys.access_key, secret_key=keys.secret_key,
+        )  # fmt: skip
+        archive = drill.choose_archives(Store(replace(settings, prefix="db/")), key)[0]
+        return next(drill.rehearse(Store(settings), [archive], drill.Plan("checkniner")))
+
+    recorded = drilled("reader", "db/")
+    assert recorded.record.startswith("db/drills/")
+    assert (recorded.result.verdict, recorded.fault) == (drill.BAD, "")
+    refused = drilled("reader", "db/drills-of-another/")  # where these keys may not put
+    assert refused.record == ""
+    assert refused.result.verdict == drill.BAD
+    assert "NOT recorded" in refused.fault
+    assert any("NOT recorded" in row[3] for row in drill.rows([refused]))
 
 
 def test_the_throwaway_server_serves_passwords_only_and_is_gone_after_a_kill(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from checkniner_backups.settings import StoreSettings
-from checkniner_backups.store_policy import policy
+from checkniner_backups.store_policy import operator_policy, policy
 
 from sandbox.object_store import ObjectStore
 
@@ -18,9 +18,13 @@ POLICY_BUCKET = "policy.example"
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    """A SeaweedFS on the loopback interface. Besides `operator` and `server` it knows `policy`, who has our policy,
-    and `nobody`, who has it for another bucket."""
-    policies = {"policy": policy(POLICY_BUCKET, "db/"), "nobody": policy("another-bucket", "db/")}
+    """A SeaweedFS on the loopback interface. Besides `operator` and `server` it knows `policy` and `reader`, who have
+    our policies for servers and operators, and `nobody`, who has the first for another bucket."""
+    policies = {
+        "policy": policy(POLICY_BUCKET, "db/"),
+        "reader": operator_policy(POLICY_BUCKET, "db/"),
+        "nobody": policy("another-bucket", "db/"),
+    }
     with ObjectStore(tmp_path_factory.mktemp("s3"), policies=policies) as server:
         server.create_bucket(POLICY_BUCKET)
         yield server
