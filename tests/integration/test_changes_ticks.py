@@ -27,6 +27,7 @@ from sandbox import guard
 from sandbox.owner import SYSTEM_PATH
 from sandbox.server import Server
 from tests.plugins.keys import Keys
+from tests.plugins.spying import command_lines
 
 RunningApplication = plugin.RunningApplication
 
@@ -345,17 +346,12 @@ def test_a_signal_ends_a_tick_in_order(
     assert f"stopped by {number.name}" in errors
     assert "Traceback" not in errors
     nothing_runs(server)
-    assert not any("sleep\x00298" in path.read_text() for path in commands())
+    assert not command_lines("sleep 298")
     assert leftovers(server) == []
     assert server.keys() == []
     real.rename(python)
     assert server.tick()["saved"]
     assert newest(server, keys, application) == truth(application)
-
-
-def commands() -> list[Path]:
-    """Return the command line of each process, as files."""
-    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

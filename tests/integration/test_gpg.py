@@ -23,6 +23,7 @@ from checkniner_backups.gpg_stream import DecryptingReader, EncryptingWriter
 
 from sandbox.keys import Key
 from sandbox.keys import Keyring as Operator
+from tests.plugins.spying import command_lines
 
 PASSPHRASE = "correct horse battery"
 DATA = bytes(range(256)) * 4096
@@ -361,7 +362,7 @@ def test_leaving_early_leaves_nothing(ciphertext: bytes, opened: str, monkeypatc
                 assert len(list(Path(folder).iterdir())) == 1
                 assert next(Path(folder).iterdir()).stat().st_mode & 0o777 == 0o700
             assert not list(Path(folder).iterdir())
-            assert not running(folder)
+            assert not command_lines(folder)
 
 
 class BrokenSource(io.BytesIO):
@@ -435,7 +436,7 @@ def test_stopping_ends_gpg(server: Keyring, key: Key) -> None:
     writer = EncryptingWriter(io.BytesIO(), [key.fingerprint], server.home)
     writer.write(DATA)
     writer.abort()
-    assert not [line for line in running(str(server.home)) if "--encrypt" in line]
+    assert not [line for line in command_lines(str(server.home)) if "--encrypt" in line]
 
 
 def test_nobody_to_encrypt_to(server: Keyring, key: Key) -> None:
@@ -444,19 +445,6 @@ def test_nobody_to_encrypt_to(server: Keyring, key: Key) -> None:
     writer = EncryptingWriter(io.BytesIO(), [key.fingerprint, "0" * 40], server.home)
     with pytest.raises(EncryptionError, match=f"cannot encrypt to {'0' * 40}"):
         writer.close()
-
-
-def running(text: str) -> list[str]:
-    """The command lines of all processes with that text in them."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            line = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        if text in line:
-            found.append(line)
-    return found
 
 
 def test_no_secret_in_any_command_line_or_environment(
@@ -503,7 +491,7 @@ def test_no_agent_is_left(ciphertext: bytes, opened: str, monkeypatch: pytest.Mo
     with tempfile.TemporaryDirectory(prefix="cn-") as folder:
         monkeypatch.setattr(tempfile, "tempdir", folder)
         decrypt(ciphertext, opened)
-        assert not running(folder)
+        assert not command_lines(folder)
 
 
 def test_many_bytes_in_little_memory(server: Keyring, key: Key, operator: Operator, opened: str) -> None:

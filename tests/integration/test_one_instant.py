@@ -19,6 +19,7 @@ from checkniner_backups.postgres import mark, snapshot
 import tests.plugins.application as plugin
 from tests.looks import Looks
 from tests.plugins.postgres import Database
+from tests.plugins.spying import command_lines
 
 RunningApplication = plugin.RunningApplication
 
@@ -411,17 +412,8 @@ def test_what_hangs_is_ended(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> N
         patch.setattr(fixtures, "_PATIENCE", 1.0)
         with pytest.raises(ApplicationError):
             looks.look(force=True)
-    assert running("sleep 299") == []  # what the wrapper started is gone as well
+    assert "sleep 299" not in command_lines()  # what the wrapper started is gone as well
     assert looks.look(force=True).changed
-
-
-def running(words: str) -> list[str]:
-    """Return the command lines of running processes that are these words."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        with contextlib.suppress(OSError):
-            found.append(path.read_bytes().replace(b"\0", b" ").decode(errors="replace").strip())
-    return [line for line in found if line == words]
 
 
 def test_a_server_that_goes_down_during_a_dump_is_an_error_and_nothing_is_saved(
