@@ -1,4 +1,7 @@
-"""Shared fixtures live in `tests/plugins/`, one file for each thing: whoever adds a file adds its fixtures."""
+"""Shared fixtures live in `tests/plugins/`, one file for each thing: whoever adds a file adds its fixtures.
+
+What a few test files share, fixtures too, is in the modules beside this one; they import it by name.
+"""
 
 from __future__ import annotations
 
