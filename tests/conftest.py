@@ -1,4 +1,7 @@
-"""Shared fixtures live in `tests/plugins/`, one file for each thing: whoever adds a file adds its fixtures."""
+"""Shared fixtures live in `tests/plugins/`, one file for each thing: whoever adds a file adds its fixtures.
+
+What a few test files share, fixtures too, is in the modules beside this one; they import it by name.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-pytest.register_assert_rewrite("tests.plugins")  # they import each other before pytest gets to them
-pytest_plugins = [
-    f"tests.plugins.{file.stem}" for file in sorted((Path(__file__).parent / "plugins").glob("[a-z]*.py"))
-]
+_HERE = Path(__file__).parent
+_helpers = [f"tests.{file.stem}" for file in _HERE.glob("[a-z]*.py") if file.stem != "conftest"]
+# Plugins import each other, and tests the helpers, before pytest gets to them; their asserts should tell as much.
+pytest.register_assert_rewrite("tests.plugins", *_helpers)
+pytest_plugins = [f"tests.plugins.{file.stem}" for file in sorted((_HERE / "plugins").glob("[a-z]*.py"))]

@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from checkniner_backups import backup, changes
 from checkniner_backups.application import read_activate
+from checkniner_backups.changes import Look
 from checkniner_backups.job import Job
 from checkniner_backups.looking import Dumped, look_and_dump
 from checkniner_backups.postgres.dsn import parse_url
@@ -80,3 +82,40 @@ class Looks:
         """Given a model's label, return its objects in the dumped fixture."""
         app = model.partition(".")[0]
         return [each for each in json.loads(self.members[f"{app}.json"]) if each["model"] == model]
+
+
+@pytest.fixture
+def looks(application: RunningApplication, tmp_path: Path) -> Looks:
+    """Looks at the example application; the first one is done: everything is saved."""
+    made = Looks(application, tmp_path)
+    assert made.look().changed
+    must_be_quiet(made)
+    return made
+
+
+def must_be_quiet(looks: Looks) -> None:
+    """Look again: nothing new, by the first look alone; autovacuum may move the mark now and then."""
+    for _ in range(20):
+        verdict = looks.look()
+        assert not verdict.changed, verdict
+        if verdict.look is Look.MARK:
+            return
+    raise AssertionError("the first look never settles it")
+
+
+def must_see(looks: Looks, *where: str) -> None:
+    """Look: the change must be seen, named, saved, and seen once only."""
+    verdict = looks.look()
+    assert verdict.changed, verdict
+    for each in where:
+        assert each in verdict.reason, verdict
+    assert not looks.dumped.fault
+    must_be_quiet(looks)
+
+
+def must_ignore(looks: Looks, *allowed: Look) -> None:
+    """Look: nothing may be saved, and no more than these looks may be needed."""
+    verdict = looks.look()
+    assert not verdict.changed, verdict
+    assert verdict.look in (allowed or (Look.MARK, Look.ROWS)), verdict
+    must_be_quiet(looks)

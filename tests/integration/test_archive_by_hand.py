@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,25 +22,14 @@ from checkniner_backups.manifest import Manifest, parse_manifest
 from sandbox.keys import Key
 from sandbox.keys import Keyring as Operator
 from tests.archives import CONTENT, CREATED, archive, read_all, write_dataset
+from tests.encrypting import operator, server
 
-
-@pytest.fixture(scope="module")
-def operator() -> Iterator[Operator]:
-    with Operator() as operator:
-        yield operator
+__all__ = ["operator", "server"]
 
 
 @pytest.fixture(scope="module")
 def key(operator: Operator) -> Key:
     return operator.generate()
-
-
-@pytest.fixture(scope="module")
-def server(operator: Operator, key: Key) -> Iterator[Keyring]:
-    with tempfile.TemporaryDirectory(prefix="cn-") as folder:
-        server = Keyring(Path(folder) / "gnupg")
-        server.import_public_key(operator.export_public(key), key.fingerprint)
-        yield server
 
 
 @pytest.fixture

@@ -1,34 +1,23 @@
-"""Whole ticks by the command line: what they leave in the store, and what stays when they fail or are killed."""
+"""Whole ticks by the command line: what they leave in the store, and what stays when they fail."""
 
 from __future__ import annotations
 
 import fcntl
 import http.server
-import io
 import json
-import os
-import random
-import secrets
-import signal
 import socket
-import subprocess
-import tarfile
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-import tests.plugins.application as plugin
-from sandbox import guard
-from sandbox.owner import SYSTEM_PATH
 from sandbox.server import Server
+from tests.plugins.application import RunningApplication
 from tests.plugins.keys import Keys
-
-RunningApplication = plugin.RunningApplication
+from tests.ticking import leftovers, newest, start, truth
 
 
 class Gate:
@@ -89,67 +78,6 @@ def pings(server: Server) -> Iterator[list[str]]:
         server.write_environment(CHECKNINER_BACKUPS_WATCHDOG_URL=f"http://127.0.0.1:{watchdog.server_port}/alive")
         yield heard
         watchdog.shutdown()
-
-
-def opened(server: Server, keys: Keys, key: str) -> dict[str, bytes]:
-    """Given a key, return the members of that archive, opened as an operator would."""
-    body = server.store.client().get_object(Bucket=server.bucket, Key=key)["Body"].read()
-    plain = keys.keyring.gpg("--decrypt", data=body)
-    with tarfile.open(fileobj=io.BytesIO(plain), mode="r:gz", ignore_zeros=False) as archive:
-        return {member.name: archive.extractfile(member).read() for member in archive}  # type: ignore[union-attr]
-
-
-def truth(application: RunningApplication) -> list[str]:
-    """Return the airstrips that there are."""
-    return [row[0] for row in application.database.execute("SELECT ident FROM checkouts_airstrip ORDER BY ident")]
-
-
-def newest(server: Server, keys: Keys, application: RunningApplication) -> list[str]:
-    """Return the airstrips of the newest archive, which SQL and fixtures must agree on."""
-    members = opened(server, keys, server.keys()[-1])
-    objects = json.loads(members["checkouts.json"])
-    idents = sorted(each["fields"]["ident"] for each in objects if each["model"] == "checkouts.airstrip")
-    sql = next(data for name, data in members.items() if name.endswith(".sql")).decode()
-    block = sql.partition("COPY public.checkouts_airstrip (")[2].partition("\n")[2].partition("\\.\n")[0]
-    assert sorted(line.split("\t")[1] for line in block.splitlines()) == idents
-    return idents
-
-
-def start(server: Server, *arguments: str) -> subprocess.Popen[str]:
-    """Start a command in a process group of its own."""
-    owner = server.application.owner
-    return subprocess.Popen(
-        [server.command, "--environment", server.environment_file, *arguments],
-        env={"PATH": SYSTEM_PATH, "LC_ALL": "C.UTF-8", "HOME": "/"},
-        cwd="/",
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        umask=0o077,
-        **owner.options(),
-    )
-
-
-def nothing_runs(server: Server) -> None:
-    """Wait a little until nothing of a killed run is left: what reads from a pipe sees its end."""
-    for _ in range(200):
-        left = [each for each in guard.processes_of(server.application.folder) if each != os.getpid()]
-        if not left:
-            return
-        time.sleep(0.05)
-    raise AssertionError([Path(f"/proc/{each}/cmdline").read_bytes() for each in left])
-
-
-def leftovers(server: Server) -> list[str]:
-    """Return what should not be in the state folder after a run."""
-    expected = {"archives", "gnupg", "lock", "state.json", "pending"}
-    found = [path.name for path in server.state_path.iterdir() if path.name not in expected]
-    archives = server.state_path / "archives"
-    if archives.is_dir():
-        found += [path.name for path in archives.iterdir() if not path.name.endswith((".tar.gz", ".tar.gz.gpg"))]
-    return found
 
 
 def test_an_idle_tick_needs_no_store_no_django_and_no_dump(
@@ -320,72 +248,3 @@ def test_the_newest_archive_sorts_last_also_when_the_clock_was_set_back(
     # A run was killed after its upload, before it could remember it: the local archive knows.
     path.write_text(json.dumps(state))
     assert server.tick()["key"] == "db/2041-01-01T00:00:03.tar.gz.gpg"
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
-def test_a_signal_ends_a_tick_in_order(
-    server: Server, application: RunningApplication, keys: Keys, number: signal.Signals
-) -> None:
-    python = application.virtualenv / "bin" / "python"
-    real = python.with_name("real-python")
-    python.rename(real)
-    marker = application.installed.folder / "started"
-    python.write_text(f'#!/bin/sh\ntouch "{marker}"\nsleep 298\nexec "{real}" "$@"\n')
-    python.chmod(0o755)
-    application.owner.own(python)
-    with start(server, "run") as process:
-        for _ in range(600):
-            if marker.exists():
-                break
-            time.sleep(0.05)
-        assert (server.state_path / "work").exists()
-        process.send_signal(number)
-        _, errors = process.communicate(timeout=30)
-    assert process.returncode == 128 + number
-    assert f"stopped by {number.name}" in errors
-    assert "Traceback" not in errors
-    nothing_runs(server)
-    assert not any("sleep\x00298" in path.read_text() for path in commands())
-    assert leftovers(server) == []
-    assert server.keys() == []
-    real.rename(python)
-    assert server.tick()["saved"]
-    assert newest(server, keys, application) == truth(application)
-
-
-def commands() -> list[Path]:
-    """Return the command line of each process, as files."""
-    return [path for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
-
-
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_after_a_kill_at_any_moment_the_next_tick_ends_well(
-    server: Server, application: RunningApplication, keys: Keys, number: signal.Signals
-) -> None:
-    chance = random.Random(5)
-    server.tick()
-    application.change()
-    began = time.monotonic()
-    server.tick()
-    length = time.monotonic() - began
-    killed = 0
-    for part in range(6):
-        ident = secrets.token_hex(4)
-        application.database.execute(
-            "INSERT INTO checkouts_airstrip (ident, name, is_base) VALUES (%s, 'Killed', false)", (ident,)
-        )
-        with start(server, "run") as process:
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(length * (part + chance.random()) / 6)
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, number)
-            process.communicate(timeout=60)
-        killed += process.returncode != 0
-        nothing_runs(server)
-        again = server.run("run", "--json")
-        assert again.returncode == 0
-        assert leftovers(server) == []
-        found = newest(server, keys, application)
-        assert ident in found
-        assert found == truth(application)
-    assert killed >= 2

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.integration.test_fixtures_dump import dump, expected, filled, same
+from tests.dumpdata import dump, expected, same
 from tests.plugins.fixtures_project import KindsProject
 from tests.plugins.postgres import Database
-
-__all__ = ["filled"]
 
 NEVER_NULL = ("day", "price", "fine", "identity")
 

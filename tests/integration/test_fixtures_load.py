@@ -28,12 +28,6 @@ RENUMBER = """
 
 
 @pytest.fixture
-def filled(kinds: KindsProject) -> Iterator[Database]:
-    with kinds.database("filled") as database:
-        yield database
-
-
-@pytest.fixture
 def target(kinds: KindsProject) -> Iterator[Database]:
     """A migrated database whose content types and permissions have other ids than those of `filled`."""
     with kinds.database("migrated") as database:

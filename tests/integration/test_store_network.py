@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -20,9 +18,7 @@ from checkniner_backups.store_upload import PART_SIZE
 from checkniner_backups.web import fetch_url
 
 from sandbox.object_store import ObjectStore, make_certificate
-
-Make = Callable[..., StoreSettings]
-KEY = "db/2026-11-22T19:35:00.tar.gz.gpg"
+from tests.plugins.object_store import KEY, Make, a_file
 
 
 class Seen(NamedTuple):
@@ -88,12 +84,6 @@ def proxied(s3_server: ObjectStore, s3_settings: Make) -> Iterator[Callable[...,
     yield make
     for proxy in proxies:
         proxy.close()
-
-
-def a_file(folder: Path, size: int) -> tuple[Path, str]:
-    path = folder / "archive"
-    path.write_bytes(os.urandom(size))
-    return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("identity", ["operator", "server"])

@@ -5,10 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
 from types import SimpleNamespace
@@ -16,43 +13,20 @@ from types import SimpleNamespace
 import pytest
 from checkniner_backups import application
 from checkniner_backups.errors import SettingsError
-from psycopg import sql
 
-from sandbox import guard
 from sandbox.application import Application
 from sandbox.keys import Keyring
 from sandbox.object_store import ObjectStore
 from sandbox.owner import Account
 from sandbox.postgres import Cluster
 from sandbox.server import Server
+from tests import wrong_inputs as wrong
 from tests.plugins.application import TEMPLATE
 from tests.plugins.keys import Keys
-from tests.plugins.postgres import Database, fresh_database
+from tests.plugins.postgres import fresh_database
+from tests.wrong_inputs import World
 
 BUCKET = "wrong-inputs"
-
-
-@dataclass(frozen=True)
-class World:
-    """A server that has saved once, and has something new to save: a tick that works would upload."""
-
-    server: Server
-    database: Database
-    keyring: Keyring  # its own: keys with faults come and go
-
-    def picture(self) -> tuple[object, ...]:
-        """What must not change: the bucket, the memory, the archives that were uploaded; and no plaintext may stay.
-
-        Of those that could not be uploaded, the newest stays, and no other: a long failure must not fill the disk.
-        """
-        state = self.server.state_path
-        last = self.server.state()["key"].removeprefix("db/")
-        names = sorted(path.name for path in (state / "archives").iterdir() if path.name[0] == "2")
-        assert len([name for name in names if name > last]) <= 1
-        archives = [name for name in names if name <= last]
-        left = sorted(path.name for path in state.iterdir() if path.name not in ("gnupg", "archives", "pending"))
-        digest = hashlib.sha256((state / "state.json").read_bytes()).hexdigest()
-        return self.server.keys(), digest, archives, left
 
 
 @pytest.fixture(scope="module")
@@ -81,280 +55,62 @@ def world(  # noqa: PLR0917 (fixtures)
         yield World(server, database, keyring)
 
 
-@contextmanager
-def environment(world: World, **changes: str) -> Iterator[None]:
-    before = dict(world.server.environment)
-    world.server.write_environment(**changes)
-    try:
-        yield
-    finally:
-        world.server.environment = before
-        world.server.write_environment()
-
-
-@contextmanager
-def activate(world: World, **changes: str) -> Iterator[None]:
-    application = world.server.application
-    before = dict(application.environment)
-    application.environment |= changes
-    application.write_activate()
-    try:
-        yield
-    finally:
-        application.environment.clear()
-        application.environment.update(before)
-        application.write_activate()
-
-
-def no_bucket(world: World) -> CompletedProcess[str]:
-    with environment(world, S3_BUCKET_NAME="no-such-bucket"):
-        return world.server.run("run", check=False)
-
-
-def wrong_secret(world: World) -> CompletedProcess[str]:
-    with environment(world, S3_SECRET_KEY="wrong-secret-value"):
-        return world.server.run("run", check=False)
-
-
-def half_a_secret(world: World) -> CompletedProcess[str]:
-    with environment(world, S3_SECRET_KEY=""):
-        return world.server.run("run", check=False)
-
-
-def no_network(world: World) -> CompletedProcess[str]:
-    with environment(world, CHECKNINER_BACKUPS_S3_ENDPOINT_URL="http://127.0.0.1:9"):
-        return world.server.run("run", check=False)
-
-
-def unknown_recipient(world: World) -> CompletedProcess[str]:
-    with environment(world, BACKUPS_GPG_RECIPIENT="0123456789ABCDEF0123456789ABCDEF01234567"):
-        return world.server.run("run", check=False)
-
-
-def short_recipient(world: World) -> CompletedProcess[str]:
-    with environment(world, BACKUPS_GPG_RECIPIENT="ops@checkniner.example"):
-        return world.server.run("run", check=False)
-
-
-def no_recipient(world: World) -> CompletedProcess[str]:
-    with environment(world, BACKUPS_GPG_RECIPIENT=""):
-        return world.server.run("run", check=False)
-
-
-def _with_key(world: World, make: str) -> CompletedProcess[str]:
-    key = getattr(world.keyring, make)()
-    world.server.gpg("--import", data=world.keyring.export_public(key))
-    with environment(world, BACKUPS_GPG_RECIPIENT=key.fingerprint):
-        return world.server.run("run", check=False)
-
-
-def signing_key(world: World) -> CompletedProcess[str]:
-    return _with_key(world, "generate_signing_only")
-
-
-def expired_key(world: World) -> CompletedProcess[str]:
-    return _with_key(world, "generate_expired")
-
-
-def revoked_key(world: World) -> CompletedProcess[str]:
-    return _with_key(world, "generate_revoked")
-
-
-def secret_key(world: World) -> CompletedProcess[str]:
-    key = world.keyring.generate("Private")
-    home = world.server.state_path / "gnupg-private"
-    home.mkdir(mode=0o700)
-    world.server.application.owner.own(home)
-    argv = ["gpg", "--homedir", str(home), "--batch", "--import"]
-    world.server.application.owner.run(argv, input=world.keyring.export_secret(key))
-    try:
-        changes = {"BACKUPS_GPG_RECIPIENT": key.fingerprint, "CHECKNINER_BACKUPS_GNUPG_HOME": str(home)}
-        with environment(world, **changes):
-            return world.server.run("run", check=False)
-    finally:
-        guard.sweep(home)
-
-
-def another_database(world: World) -> CompletedProcess[str]:
-    with activate(world, DATABASE_URL="mysql://checkniner:hidden-word@localhost/checkniner"):
-        return world.server.run("run", check=False)
-
-
-def no_url(world: World) -> CompletedProcess[str]:
-    with activate(world, DATABASE_URL="checkniner hidden-word"):
-        return world.server.run("run", check=False)
-
-
-def wrong_password(world: World) -> CompletedProcess[str]:
-    with activate(
-        world, DATABASE_URL=world.database.cluster.url(world.database.name, world.database.user, "hidden-word")
-    ):
-        return world.server.run("run", check=False)
-
-
-def no_database(world: World) -> CompletedProcess[str]:
-    url = world.database.cluster.url("nonesuch", world.database.user, world.database.password)
-    with activate(world, DATABASE_URL=url):
-        return world.server.run("run", check=False)
-
-
-def database_down(world: World) -> CompletedProcess[str]:
-    with activate(world, DATABASE_URL="postgresql://checkniner:hidden-word@127.0.0.1:9/checkniner"):
-        return world.server.run("run", check=False)
-
-
-def old_pg_dump(world: World) -> CompletedProcess[str]:
-    folder = world.server.application.folder / "clients"
-    binaries = folder / "12" / "bin"
-    binaries.mkdir(parents=True)
-    for name in ("pg_dump", "psql"):
-        program = binaries / name
-        program.write_text(f"#!/bin/sh\necho '{name} (PostgreSQL) 12.22'\n")
-        program.chmod(0o755)
-    world.server.application.owner.own(folder)
-    code = (
-        "import sys; from pathlib import Path; from checkniner_backups import cli; from checkniner_backups.postgres"
-        f" import dsn; dsn._BINARIES = Path({str(folder)!r}); sys.exit(cli.main(sys.argv[1:]))"
-    )
-    argv = [world.server.command.with_name("python"), "-I", "-c", code, "--environment", world.server.environment_file]
-    # By force: without it, psql would be asked first.
-    return world.server.application.owner.run([*argv, "backup", "--force"], check=False)
-
-
-def no_activate(world: World) -> CompletedProcess[str]:
-    with environment(world, CHECKNINER_BACKUPS_VIRTUALENV="/nonexistent/venv"):
-        return world.server.run("run", check=False)
-
-
-def activate_without_url(world: World) -> CompletedProcess[str]:
-    with activate(world, DATABASE_URL=""):
-        return world.server.run("run", check=False)
-
-
-def broken_application(world: World) -> CompletedProcess[str]:
-    with activate(world, DJANGO_SETTINGS_MODULE="checkniner.nonesuch"):
-        return world.server.run("backup", "--force", check=False)
-
-
-def unknown_app(world: World) -> CompletedProcess[str]:
-    with environment(world, CHECKNINER_BACKUPS_BUSINESS_APPS="auth,checkuots"):
-        return world.server.run("run", check=False)
-
-
-def closed_table(world: World) -> CompletedProcess[str]:
-    cluster, name = world.database.cluster, world.database.name
-    cluster.execute("CREATE TABLE public.closed (id integer)", database=name)
-    try:
-        return world.server.run("run", check=False)
-    finally:
-        cluster.execute("DROP TABLE public.closed", database=name)
-
-
-def hidden_rows(world: World) -> CompletedProcess[str]:
-    cluster, name = world.database.cluster, world.database.name
-    grant = sql.SQL("GRANT SELECT ON public.hiding TO {}").format(sql.Identifier(world.database.user))
-    for statement in ("CREATE TABLE public.hiding (id integer)", "ALTER TABLE public.hiding ENABLE ROW LEVEL SECURITY"):
-        cluster.execute(statement, database=name)
-    cluster.execute(grant, database=name)
-    try:
-        return world.server.run("run", check=False)
-    finally:
-        cluster.execute("DROP TABLE public.hiding", database=name)
-
-
-def as_root(world: World) -> CompletedProcess[str]:
-    argv = [world.server.command, "--environment", world.server.environment_file, "run"]
-    return subprocess.run(argv, capture_output=True, text=True, check=False, env={"PATH": "/usr/bin:/bin"})
-
-
-def no_environment_file(world: World) -> CompletedProcess[str]:
-    argv = [world.server.command, "--environment", "/nonexistent/checkniner.env", "run"]
-    return world.server.application.owner.run(argv, check=False)
-
-
-def no_state_folder(world: World) -> CompletedProcess[str]:
-    with environment(world, CHECKNINER_BACKUPS_STATE_PATH="/nonexistent/state"):
-        return world.server.run("run", check=False)
-
-
-def no_archive(world: World) -> CompletedProcess[str]:
-    with environment(world, S3_BUCKET_NAME="empty-bucket"):
-        return world.server.run("fetch", check=False)
-
-
-def before_the_first(world: World) -> CompletedProcess[str]:
-    return world.server.run("fetch", "--at", "2001-01-01 00:00 UTC", check=False)
-
-
-def small_files(world: World) -> CompletedProcess[str]:
-    # The kernel refuses what is longer than 8 KB, as a full disk would.
-    argv = ["prlimit", "--fsize=8192", world.server.command, "--environment", world.server.environment_file, "run"]
-    return world.server.application.owner.run(argv, check=False)
-
-
-def full_disk(world: World) -> CompletedProcess[str]:
-    owner, folder = world.server.application.owner, world.server.application.folder / "small"
-    folder.mkdir()
-    options = f"size=40k,mode=0700,uid={owner.user_id},gid={owner.group_id}"
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "none", folder], check=False, capture_output=True
-    ).returncode:
-        folder.rmdir()
-        pytest.skip("only root may mount a small disk")
-    try:
-        (folder / "ballast").write_bytes(bytes(24 * 1024))
-        home = str(world.server.state_path / "gnupg")
-        changes = {"CHECKNINER_BACKUPS_STATE_PATH": str(folder), "CHECKNINER_BACKUPS_GNUPG_HOME": home}
-        with environment(world, **changes):
-            done = world.server.run("run", check=False)
-        assert {path.name for path in folder.rglob("*") if path.is_file()} <= {"ballast", "lock"}
-        return done
-    finally:
-        subprocess.run(["umount", folder], check=True)
-        folder.rmdir()
+def picture(world: World) -> tuple[object, ...]:
+    """What must not change: the bucket, the memory, the archives that were uploaded; and no plaintext may stay.
+
+    Of those that could not be uploaded, the newest stays, and no other: a long failure must not fill the disk.
+    """
+    state = world.server.state_path
+    last = world.server.state()["key"].removeprefix("db/")
+    names = sorted(path.name for path in (state / "archives").iterdir() if path.name[0] == "2")
+    assert len([name for name in names if name > last]) <= 1
+    archives = [name for name in names if name <= last]
+    left = sorted(path.name for path in state.iterdir() if path.name not in ("gnupg", "archives", "pending"))
+    digest = hashlib.sha256((state / "state.json").read_bytes()).hexdigest()
+    return world.server.keys(), digest, archives, left
 
 
 Case = tuple[Callable[[World], CompletedProcess[str]], int, str, str]
 CASES: list[Case] = [
-    (no_bucket, 7, "no-such-bucket", "bucket"),
-    (wrong_secret, 7, "", "secret"),
-    (half_a_secret, 3, "only one of S3_ACCESS_KEY and S3_SECRET_KEY", "both"),
-    (no_network, 7, "127.0.0.1:9", ""),
-    (unknown_recipient, 6, "0123456789ABCDEF", ""),
-    (short_recipient, 3, "not a full fingerprint", "40 hex digits"),
-    (no_recipient, 3, "BACKUPS_GPG_RECIPIENT is not set", "fingerprint"),
-    (signing_key, 6, "", ""),
-    (expired_key, 6, "expired", ""),
-    (revoked_key, 6, "revoked", ""),
-    (secret_key, 6, "private", ""),
-    (another_database, 3, "not one of PostgreSQL", "PostgreSQL only"),
-    (no_url, 3, "database URL", "postgresql://"),
-    (wrong_password, 5, "password", "password"),
-    (no_database, 5, "nonesuch", "not there"),
-    (database_down, 5, "127.0.0.1", "running"),
-    (old_pg_dump, 5, "pg_dump 12 is older than the server", "postgresql-client-"),
-    (no_activate, 4, "/nonexistent/venv/bin/activate", "virtualenv"),
-    (activate_without_url, 4, "sets no DATABASE_URL", "export DATABASE_URL"),
-    (broken_application, 4, "checkniner.nonesuch", ""),
-    (unknown_app, 3, "checkuots", "admin, auth, checkouts"),
-    (closed_table, 5, "closed", "SELECT"),
-    (hidden_rows, 5, "hiding", "BYPASSRLS"),
-    (as_root, 3, "root", "owner"),
-    (no_environment_file, 3, "/nonexistent/checkniner.env", "setup-backups.yml"),
-    (no_state_folder, 3, "/nonexistent/state", "setup-backups.yml"),
-    (no_archive, 7, "", ""),
-    (before_the_first, 7, "2001-01-01", ""),
-    (small_files, 11, "", "free"),
-    (full_disk, 11, "", "free"),
+    (wrong.no_bucket, 7, "no-such-bucket", "bucket"),
+    (wrong.wrong_secret, 7, "", "secret"),
+    (wrong.half_a_secret, 3, "only one of S3_ACCESS_KEY and S3_SECRET_KEY", "both"),
+    (wrong.no_network, 7, "127.0.0.1:9", ""),
+    (wrong.unknown_recipient, 6, "0123456789ABCDEF", ""),
+    (wrong.short_recipient, 3, "not a full fingerprint", "40 hex digits"),
+    (wrong.no_recipient, 3, "BACKUPS_GPG_RECIPIENT is not set", "fingerprint"),
+    (wrong.signing_key, 6, "", ""),
+    (wrong.expired_key, 6, "expired", ""),
+    (wrong.revoked_key, 6, "revoked", ""),
+    (wrong.secret_key, 6, "private", ""),
+    (wrong.another_database, 3, "not one of PostgreSQL", "PostgreSQL only"),
+    (wrong.no_url, 3, "database URL", "postgresql://"),
+    (wrong.wrong_password, 5, "password", "password"),
+    (wrong.no_database, 5, "nonesuch", "not there"),
+    (wrong.database_down, 5, "127.0.0.1", "running"),
+    (wrong.old_pg_dump, 5, "pg_dump 12 is older than the server", "postgresql-client-"),
+    (wrong.no_activate, 4, "/nonexistent/venv/bin/activate", "virtualenv"),
+    (wrong.activate_without_url, 4, "sets no DATABASE_URL", "export DATABASE_URL"),
+    (wrong.broken_application, 4, "checkniner.nonesuch", ""),
+    (wrong.unknown_app, 3, "checkuots", "admin, auth, checkouts"),
+    (wrong.closed_table, 5, "closed", "SELECT"),
+    (wrong.hidden_rows, 5, "hiding", "BYPASSRLS"),
+    (wrong.as_root, 3, "root", "owner"),
+    (wrong.no_environment_file, 3, "/nonexistent/checkniner.env", "setup-backups.yml"),
+    (wrong.no_state_folder, 3, "/nonexistent/state", "setup-backups.yml"),
+    (wrong.no_archive, 7, "", ""),
+    (wrong.before_the_first, 7, "2001-01-01", ""),
+    (wrong.small_files, 11, "", "free"),
+    (wrong.full_disk, 11, "", "free"),
 ]
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case[0].__name__)
 def test_one_message_a_hint_a_status_and_nothing_changed(world: World, case: Case) -> None:
     provoke, status, words, hint = case
-    if provoke is as_root and os.geteuid() != 0:
+    if provoke is wrong.as_root and os.geteuid() != 0:
         pytest.skip("nobody but root can be somebody else")
-    before = world.picture()
+    before = picture(world)
     done = provoke(world)
     lines = [line for line in done.stderr.splitlines() if "WARNING" not in line]
     assert done.returncode == status, done.stderr
@@ -367,7 +123,7 @@ def test_one_message_a_hint_a_status_and_nothing_changed(world: World, case: Cas
     for secret in ("hidden-word", "wrong-secret-value", world.database.password, *secrets_of(world)):
         assert secret not in done.stdout + done.stderr
     assert done.stdout == ""
-    assert world.picture() == before
+    assert picture(world) == before
 
 
 def secrets_of(world: World) -> list[str]:

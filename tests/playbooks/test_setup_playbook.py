@@ -56,7 +56,7 @@ def wrong(operated: Operated) -> dict[str, tuple[dict[str, Any], str]]:
     }
 
 
-# One play each takes its time; what else can be wrong with a key is tried without Ansible in test_gpg.py.
+# One play each takes its time; what else can be wrong with a key is tried without Ansible in test_gpg_keys.py.
 NAMES = ("a private key", "an expired key", "a key that cannot encrypt", "the owner", "no virtualenv")
 
 

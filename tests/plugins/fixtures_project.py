@@ -189,3 +189,10 @@ def kinds(request: pytest.FixtureRequest, cluster: Cluster) -> Iterator[KindsPro
     finally:
         cluster.drop_database(migrated)
         cluster.drop_database(filled)
+
+
+@pytest.fixture
+def filled(kinds: KindsProject) -> Iterator[Database]:
+    """A database with rows of every kind, for each test anew."""
+    with kinds.database("filled") as database:
+        yield database

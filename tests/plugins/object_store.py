@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from checkniner_backups.settings import StoreSettings
 from checkniner_backups.store_policy import operator_policy, policy
+from checkniner_backups.store_upload import PART_SIZE
 
 from sandbox.object_store import ObjectStore
 
 _numbers = itertools.count(1)
 POLICY_BUCKET = "policy.example"
+Make = Callable[..., StoreSettings]
+KEY = "db/2026-11-22T19:35:00.tar.gz.gpg"
+BIG = 2 * PART_SIZE + 12345
+
+
+def a_file(folder: Path, size: int = 1000, name: str = "archive") -> tuple[Path, str]:
+    """Given a folder, write a file of random bytes to it; return its path and its digest."""
+    path = folder / name
+    path.write_bytes(os.urandom(size))
+    return path, hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.fixture(scope="session")
@@ -31,7 +45,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]
 
 
 @pytest.fixture
-def s3_settings(s3_server: ObjectStore) -> Callable[..., StoreSettings]:
+def s3_settings(s3_server: ObjectStore) -> Make:
     """A function: given an identity's name, settings for a bucket of its own (or the one named), and what to change."""
     own = f"bucket-{next(_numbers)}"
 

@@ -7,6 +7,20 @@ import threading
 from pathlib import Path
 
 
+def command_line(process: Path) -> str:
+    """Given a process's folder below `/proc`, return its command line."""
+    return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+
+
+def command_lines(text: str = "") -> list[str]:
+    """Return the command lines of all processes, or of those with that text in it."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found.append(command_line(process))
+    return [line for line in found if text in line]
+
+
 class Spy:
     """While it is entered, it reads the command lines of all processes, again and again, and keeps each.
 
@@ -43,7 +57,7 @@ class Spy:
                     self._keep(entry)
 
     def _keep(self, entry: Path) -> None:
-        line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+        line = command_line(entry)
         if not line:
             return
         self.lines.add(line)

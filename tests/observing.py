@@ -1,0 +1,101 @@
+"""The cheap looks beside the truth, on a cluster that a test may crash.
+
+At each look, verdict and truth are of the same instant: the truth is a digest by other means, in the same transaction.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import psycopg
+import pytest
+from checkniner_backups import changes
+from checkniner_backups.postgres.dsn import Dsn
+from checkniner_backups.postgres.mark import mark_of
+from checkniner_backups.postgres.snapshot import exported_snapshot
+from checkniner_backups.state import Saved
+
+from sandbox.postgres import Cluster
+
+TABLES = ("thing", "thing_link", "other")
+SCHEMA = """
+CREATE TABLE thing (id serial PRIMARY KEY, name text, amount numeric(9, 2), seen timestamptz DEFAULT now());
+CREATE TABLE thing_link (id serial PRIMARY KEY, a int, b int);
+CREATE TABLE other (name text COLLATE "C" PRIMARY KEY, data bytea);
+CREATE TABLE noise (id serial PRIMARY KEY, at timestamptz DEFAULT now());
+CREATE TABLE django_migrations (id serial PRIMARY KEY, app text, name text, applied timestamptz DEFAULT now());
+INSERT INTO thing (name, amount) SELECT 'thing ' || n, n FROM generate_series(1, 40) n;
+INSERT INTO other SELECT 'key ' || n, decode(md5(n::text), 'hex') FROM generate_series(1, 20) n;
+"""
+TRUTH = """
+SELECT md5(concat_ws('|',
+  (SELECT string_agg(row(id, name, amount, extract(epoch FROM seen))::text, ';' ORDER BY id) FROM public.thing),
+  (SELECT string_agg(row(id, a, b)::text, ';' ORDER BY id) FROM public.thing_link),
+  (SELECT string_agg(row(name, data)::text, ';' ORDER BY name) FROM public.other),
+  (SELECT string_agg(row(attname, atttypid)::text, ';' ORDER BY attnum) FROM pg_attribute
+    WHERE attrelid = 'public.thing_link'::regclass AND attnum > 0)))
+"""  # a column's type too: over an empty table, a migration is all that there is to see
+
+
+@dataclass
+class Observer:
+    """Looks as ticks do, first and second look, and compares each verdict with the truth."""
+
+    dsn: Dsn
+    saved: Saved | None = None
+    truth: str = ""
+    seen: Counter[str] = field(default_factory=Counter)
+
+    def look(self) -> None:
+        """Look once."""
+        with psycopg.connect(self.dsn.url(), autocommit=True) as connection:
+            self.look_cheaply(connection)
+
+    def look_cheaply(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
+        """The first look; where it does not settle it, the second."""
+        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        # Or a TRUNCATE between the mark and the truth would make the truth lie: it empties a table under a snapshot.
+        connection.execute("LOCK TABLE thing, thing_link, other IN ACCESS SHARE MODE")
+        verdict = changes.by_mark(self.saved, mark_of(connection)) if self.saved else None
+        if verdict:
+            ((truth,),) = connection.execute(TRUTH).fetchall()
+            assert truth == self.truth, "the mark said unchanged"
+            self.seen["mark"] += 1
+        connection.execute("ROLLBACK")
+        if not verdict:
+            self.look_at_rows()
+
+    def look_at_rows(self) -> None:
+        """The second look; what differs counts as saved."""
+        with exported_snapshot(self.dsn, 5) as snapshot:
+            ((truth,),) = snapshot.connection.execute(TRUTH).fetchall()
+            tables, whole = changes.business_tables(snapshot, TABLES)
+            now, _ = changes.take_fingerprint(
+                snapshot.connection,
+                tables,
+                migrations=snapshot.find(changes.MIGRATIONS_TABLE),
+                everything=snapshot.tables,
+                ignored={},
+                whole=whole,
+            )
+            unchanged = self.saved is not None and changes.by_rows(self.saved, now) is not None
+            assert unchanged == (truth == self.truth), "the rows' digest and the truth disagree"
+            self.seen["rows" if unchanged else "changed"] += 1
+            self.truth = str(truth)
+            self.saved = Saved(
+                key="db/x", size=1, sha256="", at=0, shape="", source="", mark=snapshot.mark, business_tables=TABLES,
+                ignored={}, fingerprint=now, fixtures={}, full_look_at=0, seen_in_store_at=0, django="",
+            )  # fmt: skip
+
+
+@pytest.fixture
+def crashing() -> Iterator[Cluster]:
+    """A cluster that a test may crash, whose asynchronous commits stay unwritten for long."""
+    with Cluster(settings={"wal_writer_delay": "10s", "fsync": "on", "full_page_writes": "on"}) as cluster:
+        for statement in ("CREATE ROLE writer SUPERUSER LOGIN PASSWORD 'writer'", "CREATE DATABASE history"):
+            cluster.execute(statement)
+        with psycopg.connect(cluster.url("history", "writer", "writer")) as connection:
+            connection.execute(SCHEMA)
+        yield cluster
