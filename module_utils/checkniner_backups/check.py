@@ -5,7 +5,7 @@ from __future__ import annotations
 from .application import check_user
 from .backup import application_dsn
 from .postgres.dsn import dump_program
-from .postgres.session import connect, server_major
+from .postgres.session import connect_directly, server_major
 from .settings import Settings
 
 
@@ -23,7 +23,7 @@ def check(settings: Settings) -> list[str]:
     check_user()
     lines = []
     dsn, environment = application_dsn(settings)
-    with connect(dsn) as connection:
+    with connect_directly(dsn) as connection:
         major = server_major(connection)
     lines.append(f"{dsn}: PostgreSQL {major}, read by {dump_program(major)}")
     with exported_snapshot(dsn, settings.lock_timeout) as snapshot:

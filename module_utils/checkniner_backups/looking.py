@@ -79,12 +79,12 @@ class _Attempt:
     process: FixturesProcess | None = None
 
     def run(self) -> Dumped:
-        from .postgres.session import connect
+        from .postgres.session import connect_directly
         from .postgres.snapshot import exported_snapshot
 
         # Needed for sure, or needed in the attempt before: then before the first lock, for it takes a while.
         if self.job.saved is None or self.job.force or self.process is not None:
-            with connect(self.job.dsn):
+            with connect_directly(self.job.dsn):
                 pass  # what is wrong with the database or its URL is said better here than by Django
             if starting := self._start_django():
                 starting.read()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
-from ..errors import DatabaseError, LockTimeoutError, NoDatabaseError
+from ..errors import DatabaseError, LockTimeoutError, NoDatabaseError, SettingsError
 from .dsn import CONNECT_TIMEOUT, Dsn
 
 if TYPE_CHECKING:
@@ -39,10 +39,32 @@ def connect(dsn: Dsn) -> Iterator[Connection]:
 
     with translated(dsn):
         arguments: dict[str, Any] = {**_KEEPALIVE, **dsn.arguments()}
+        # No prepared statements: behind a pooler they would stay in a connection of the application.
         with psycopg.connect(
-            **arguments, autocommit=True, connect_timeout=CONNECT_TIMEOUT, application_name="checkniner-backups"
-        ) as connection:
+            **arguments, autocommit=True, prepare_threshold=None, connect_timeout=CONNECT_TIMEOUT,
+            application_name="checkniner-backups",
+        ) as connection:  # fmt: skip
             yield connection
+
+
+@contextmanager
+def connect_directly(dsn: Dsn) -> Iterator[Connection]:
+    """Given where to go, yield a connection as `connect` does, to PostgreSQL itself.
+
+    A pooler makes up the process id that it tells its clients at the start; the server knows the one that serves them.
+    The question leaves nothing in the session.
+
+    :raises SettingsError: a pooler is between
+    :raises DatabaseError: as `connect`
+    """
+    with connect(dsn) as connection:
+        if fetch_one(connection, "SELECT pg_catalog.pg_backend_pid()")[0] != connection.info.backend_pid:
+            raise SettingsError(
+                f"{dsn} is reached through a pooler, where a server connection may belong to somebody else a"
+                " transaction later; a snapshot needs one for itself",
+                "set checkniner_backups_database_url to PostgreSQL's own port",
+            )
+        yield connection
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ..errors import LockTimeoutError
 from .dsn import Dsn
 from .mark import mark_of
-from .session import connect, fetch_all, fetch_one
+from .session import connect, connect_directly, fetch_all, fetch_one
 
 if TYPE_CHECKING:
     from .session import Connection
@@ -105,13 +105,13 @@ def exported_snapshot(dsn: Dsn, lock_timeout: float) -> Iterator[Snapshot]:
 
     :param lock_timeout: seconds to wait for a lock
     :raises LockTimeoutError: a lock was not to be had, or tables came or went between; try again
+    :raises SettingsError: a pooler is between
     :raises DatabaseError: a table that may not be read, or the server
     """
-    with connect(dsn) as connection:
+    with connect_directly(dsn) as connection:
         search_path = tuple(fetch_one(connection, "SELECT pg_catalog.current_schemas(false)")[0])
-        _prepare(connection, lock_timeout)
         before = list_tables(connection)
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        _begin(connection, lock_timeout)
         _lock(connection, before)
         snapshot = fetch_one(connection, "SELECT pg_catalog.pg_export_snapshot()")[0]
         tables = list_tables(connection)
@@ -133,8 +133,7 @@ def reader_of(snapshot: Snapshot) -> Iterator[Connection]:
     from psycopg import sql
 
     with connect(snapshot.dsn) as connection:
-        _prepare(connection, snapshot.lock_timeout)
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        _begin(connection, snapshot.lock_timeout)
         connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot.name)))
         _lock(connection, snapshot.tables)
         yield connection
@@ -145,15 +144,18 @@ def reader_of(snapshot: Snapshot) -> Iterator[Connection]:
 def plain_reader(dsn: Dsn) -> Iterator[tuple[Connection, tuple[Table, ...]]]:
     """Given a database that nobody else changes, yield a connection with the settings of a digest, and its tables."""
     with connect(dsn) as connection:
-        _prepare(connection, 0)
-        connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        _begin(connection, 0)
         yield connection, list_tables(connection)
         connection.execute("ROLLBACK")
 
 
-def _prepare(connection: Connection, lock_timeout: float) -> None:
+def _begin(connection: Connection, lock_timeout: float) -> None:
+    """Begin a transaction. Its settings end with it; and SET, unlike set_config(), takes no snapshot."""
+    from psycopg import sql
+
+    connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
     for name, value in (*_SETTINGS, ("lock_timeout", str(int(lock_timeout * 1000)))):
-        connection.execute("SELECT pg_catalog.set_config(%s, %s, false)", (name, value))
+        connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
 
 
 def _lock(connection: Connection, tables: Sequence[Table]) -> None:
