@@ -9,33 +9,29 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
 from urllib.parse import quote, urlencode
 
 from ..errors import DatabaseError, SettingsError
+from . import options as url_options
 
 CONNECT_TIMEOUT = 10
-"""Seconds until a server that does not answer counts as down."""
+"""Seconds until a server that does not answer counts as down, unless the URL says otherwise."""
+APPLICATION_NAME = "checkniner-backups"
+"""What an administrator sees in `pg_stat_activity`."""
 
 _ENGINES = ("django.db.backends.postgresql", "django.contrib.gis.db.backends.postgis")
-_OPTION_VARIABLES = {
-    "sslmode": "PGSSLMODE",
-    "sslrootcert": "PGSSLROOTCERT",
-    "sslcert": "PGSSLCERT",
-    "sslkey": "PGSSLKEY",
-    "channel_binding": "PGCHANNELBINDING",
-    "gssencmode": "PGGSSENCMODE",
-    "service": "PGSERVICE",
-}
 _BINARIES = Path("/usr/lib/postgresql")
 
 
 @dataclass(frozen=True)
 class Dsn:
-    """Where a database is, and as whom to go there. An empty host is the local socket."""
+    """Where a database is, and as whom to go there. An empty host is the local socket.
+
+    :param options: the URL's, Django's own too: the application's next URL must say them again
+    """
 
     database: str
     user: str = ""
@@ -51,20 +47,22 @@ class Dsn:
     def arguments(self) -> dict[str, str]:
         """Return keyword arguments for psycopg."""
         found = {
+            "connect_timeout": str(CONNECT_TIMEOUT),
+            **url_options.for_libpq(self.options),
             "dbname": self.database,
             "user": self.user,
             "password": self.password,
             "host": self.host,
             "port": self.port,
-            **dict(self.options),
+            "application_name": APPLICATION_NAME,
         }
         return {name: value for name, value in found.items() if value}
 
     def environment(self) -> dict[str, str]:
         """Return the environment for a client program: this connection, and nothing inherited but the path."""
         names = {"PGDATABASE": self.database, "PGUSER": self.user, "PGPASSWORD": self.password, "PGHOST": self.host}
-        names |= {"PGPORT": self.port, "PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT)}
-        names |= {_OPTION_VARIABLES[name]: value for name, value in self.options if name in _OPTION_VARIABLES}
+        names |= {"PGPORT": self.port, "PGAPPNAME": APPLICATION_NAME, "PGCONNECT_TIMEOUT": str(CONNECT_TIMEOUT)}
+        names |= url_options.for_programs(self.options)
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         return {**kept, "LC_ALL": "C.UTF-8", **{name: value for name, value in names.items() if value}}
 
@@ -75,7 +73,11 @@ class Dsn:
             login += ":" + quote(self.password, safe="")
         # A socket folder as host must be percent-encoded, or its slashes would end the network part.
         host = quote(self.host, safe="[]:") + (f":{self.port}" if self.port else "")
-        query = "?" + urlencode(self.options) if self.options else ""
+        options = list(self.options)
+        if self.host != self.host.lower() or "," in self.host + self.port:
+            # What reads the network part writes it small, and knows one number for a port.
+            host, options = "", [*options, *(("host", self.host), ("port", self.port))]
+        query = "?" + urlencode([(name, value) for name, value in options if value]) if options else ""
         return f"postgresql://{login + '@' if login else ''}{host}/{quote(self.database, safe='')}{query}"
 
     def place(self) -> str:
@@ -92,12 +94,12 @@ class Dsn:
 def parse_url(url: str) -> Dsn:
     """Given a `DATABASE_URL`, return its parts.
 
-    :raises SettingsError: it cannot be understood, or is not PostgreSQL's
+    :raises SettingsError: it cannot be understood, is not PostgreSQL's, or has an option that cannot be passed on
     """
     import dj_database_url  # a few hundredths of a second that `--help` need not pay
 
     try:
-        parts: Mapping[str, object] = dj_database_url.parse(url)
+        parts: dict[str, object] = dict(dj_database_url.parse(url))
     except Exception as error:  # noqa: BLE001 - the library raises several unrelated kinds
         hint = "write it as postgresql://user:password@host:port/database"
         raise SettingsError(f"the database URL cannot be understood: {type(error).__name__}", hint) from None
@@ -106,13 +108,17 @@ def parse_url(url: str) -> Dsn:
     if not parts.get("NAME"):
         raise SettingsError("the database URL names no database", "write it as postgresql://user@host:port/database")
     options = cast("dict[str, object]", parts.get("OPTIONS") or {})
+    for name, place in url_options.PARTS.items():
+        # As Django takes them: a part of the URL counts more, but for the database's name.
+        if (value := options.pop(name, None)) and (name == "dbname" or not parts.get(place)):
+            parts[place] = value
     return Dsn(
         database=str(parts["NAME"]),
         user=str(parts.get("USER") or ""),
         password=str(parts.get("PASSWORD") or ""),
         host=str(parts.get("HOST") or ""),
         port=str(parts.get("PORT") or ""),
-        options=tuple(sorted((str(name), str(value)) for name, value in options.items())),
+        options=url_options.checked(options),
     )
 
 

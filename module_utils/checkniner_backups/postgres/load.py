@@ -44,7 +44,8 @@ def load_sql(dsn: Dsn, chunks: Iterable[bytes], schemas: Collection[str] = (), a
     program = client_program("psql")
     _check_restricts(program)
     command = [*_POWERLESS, str(program), "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]
-    environment = {**dsn.environment(), "PGOPTIONS": _OPTIONS, "PGAPPNAME": "checkniner-backups"}
+    environment = dsn.environment()
+    environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} {_OPTIONS}".lstrip()  # of two, the last one counts
     noise: list[bytes] = []
     with subprocess.Popen(
         command, env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,

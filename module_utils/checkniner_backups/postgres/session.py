@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from ..errors import DatabaseError, LockTimeoutError, NoDatabaseError, SettingsError
-from .dsn import CONNECT_TIMEOUT, Dsn
+from .dsn import Dsn
 
 if TYPE_CHECKING:
     import psycopg
@@ -40,10 +40,7 @@ def connect(dsn: Dsn) -> Iterator[Connection]:
     with translated(dsn):
         arguments: dict[str, Any] = {**_KEEPALIVE, **dsn.arguments()}
         # No prepared statements: behind a pooler they would stay in a connection of the application.
-        with psycopg.connect(
-            **arguments, autocommit=True, prepare_threshold=None, connect_timeout=CONNECT_TIMEOUT,
-            application_name="checkniner-backups",
-        ) as connection:  # fmt: skip
+        with psycopg.connect(**arguments, autocommit=True, prepare_threshold=None) as connection:
             yield connection
 
 

@@ -1,0 +1,94 @@
+"""A database URL with options: what psycopg is given, what PostgreSQL's programs are told, what is refused."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+from checkniner_backups.errors import SettingsError
+from checkniner_backups.postgres.dsn import parse_url
+
+URL = "postgres://web:hidden-word@db.example:6000/shop?"
+
+DJANGOS = (
+    "pool=true", "isolation_level=4", "server_side_binding=true", "disable_server_side_cursors=true",
+    "conn_max_age=60", "CONN_MAX_AGE=60", "conn_health_checks=true", "prepare_threshold=0", "atomic_requests=true",
+    "client_encoding=LATIN1",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("option", DJANGOS)
+def test_djangos_own_options_stay_with_django(option: str) -> None:
+    dsn, plain = parse_url(URL + option), parse_url(URL)
+    assert dsn.arguments() == plain.arguments()
+    assert dsn.environment() == plain.environment()
+    assert option.lower() in dsn.url().lower()  # the application's next URL says what this one said
+
+
+def test_the_users_time_limit_wins_and_our_name() -> None:
+    dsn = parse_url(URL + "connect_timeout=5&application_name=web")
+    assert dsn.environment()["PGCONNECT_TIMEOUT"] == "5"
+    assert dsn.environment()["PGAPPNAME"] == "checkniner-backups"
+    assert dsn.arguments()["connect_timeout"] == "5"
+    assert dsn.arguments()["application_name"] == "checkniner-backups"
+    assert parse_url(URL).environment()["PGCONNECT_TIMEOUT"] == "10"
+
+
+def test_every_option_with_a_variable_reaches_the_programs() -> None:
+    """libpq's own list is the measure, so that nothing is forgotten when it grows."""
+    from checkniner_backups.postgres.options import VARIABLES
+
+    ours = {"user", "password", "dbname", "host", "port", "application_name", "client_encoding"}
+    known = {each.keyword.decode(): each.envvar for each in psycopg.pq.Conninfo.get_defaults()}
+    for name, variable in known.items():
+        if variable and name not in ours:
+            environment = parse_url(f"{URL}{name}=11").environment()
+            assert environment[variable.decode()] == "11", name
+    assert set(VARIABLES) <= known.keys()
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        ("sslpassword=hidden-word", "'sslpassword', which PostgreSQL's own programs cannot be told"),
+        ("replication=database", "'replication', which PostgreSQL's own programs cannot be told"),
+        ("oauth_scope=x", "'oauth_scope', which PostgreSQL's own programs cannot be told"),
+        ("ssl_mode=require", "'ssl_mode', which PostgreSQL's own programs cannot be told"),
+        ("assume_role=reader", "another role after connecting"),
+        ("sslmode=require&sslmode=disable", "'sslmode' twice"),
+    ],
+)
+def test_what_cannot_be_told_is_refused(option: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=words) as refused:
+        parse_url(URL + option)
+    assert refused.value.hint
+    assert "hidden-word" not in str(refused.value)
+
+
+def test_a_connection_is_kept_alive_as_the_user_says() -> None:
+    dsn = parse_url(URL + "keepalives_idle=30")
+    assert dsn.arguments()["keepalives_idle"] == "30"
+    assert dsn.environment() == parse_url(URL).environment()
+
+
+def test_parts_that_stand_among_the_options_are_parts() -> None:
+    """As Django has it: the URL's own part wins, but for the database's name."""
+    dsn = parse_url("postgres:///shop?host=/run/My-Sockets&port=6001&user=web&password=hidden-word")
+    assert (dsn.host, dsn.port, dsn.user, dsn.password) == ("/run/My-Sockets", "6001", "web", "hidden-word")
+    assert dsn.options == ()
+    environment = dsn.environment()
+    assert environment["PGHOST"] == "/run/My-Sockets"
+    assert environment["PGPASSWORD"] == "hidden-word"
+    assert parse_url(dsn.url()) == dsn
+    assert "hidden-word" not in repr(dsn)
+
+    both = parse_url(URL + "host=other.example&user=other&dbname=other")
+    assert (both.host, both.user, both.database) == ("db.example", "web", "other")
+    assert both.to("new").arguments()["dbname"] == "new"
+    assert parse_url(both.to("new").url()).database == "new"
+
+
+def test_a_search_path_is_told_to_all() -> None:
+    for query in ("options=-c%20search_path%3Dapp", "currentSchema=app"):
+        dsn = parse_url(URL + query)
+        assert dsn.arguments()["options"] == dsn.environment()["PGOPTIONS"] == "-c search_path=app"
+        assert parse_url(dsn.url()) == dsn
