@@ -35,3 +35,41 @@ def test_only_the_dumps_own_end_is_left_out() -> None:
 def test_a_dump_without_its_end_is_refused(text: bytes) -> None:
     with pytest.raises(ArchiveError, match="ends before its end"):
         list(loadable([text]))
+
+
+HEAD = (
+    b"--\n-- PostgreSQL database dump\n--\n\n\\restrict abC1\n\n-- Dumped by pg_dump version 17.2\n\n"
+    b"SET statement_timeout = 0;\nSET lock_timeout = 0;\n%bSET client_encoding = 'UTF8';\n"
+    b"SELECT pg_catalog.set_config('search_path', '', false);\n%bSET row_security = off;\n\n"
+)
+TIMEOUT = b"SET transaction_timeout = 0;\n"
+BODY = b"CREATE FUNCTION f() RETURNS void LANGUAGE sql AS '\n" + TIMEOUT + b"';\n" + TIMEOUT + DATA
+
+
+@pytest.mark.parametrize("size", [1, 7, 100000])
+@pytest.mark.parametrize("places", [(TIMEOUT, b""), (b"", TIMEOUT)])
+def test_a_newer_pg_dumps_setting_is_left_out_for_an_older_server(size: int, places: tuple[bytes, bytes]) -> None:
+    text = HEAD % places + BODY
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    loaded = b"".join(loadable(pieces, transaction_timeout=False))
+    assert loaded == (HEAD % (b"", b"")).replace(b"\\restrict abC1\n", b"") + BODY
+    assert b"".join(loadable([text])) == text.replace(b"\\restrict abC1\n", b"")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"SET transaction_timeout = 1;\n",
+        b"SET transaction_timeout = 0; DROP TABLE t;\n",
+        b" " + TIMEOUT,
+        b"--" + TIMEOUT,
+    ],
+)
+def test_no_other_line_is_left_out(line: bytes) -> None:
+    text = (HEAD % (line, b"")).replace(b"\\restrict abC1\n", b"") + BODY
+    assert b"".join(loadable([text], transaction_timeout=False)) == text
+
+
+def test_behind_the_first_statement_nothing_is_left_out() -> None:
+    text = (HEAD % (b"CREATE SCHEMA s;\n", TIMEOUT)).replace(b"\\restrict abC1\n", b"") + BODY
+    assert b"".join(loadable([text], transaction_timeout=False)) == text

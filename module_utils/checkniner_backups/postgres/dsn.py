@@ -129,17 +129,21 @@ def client_program(name: str) -> Path:
 
     :raises DatabaseError: there is none
     """
-    versions = [
-        path for path in _BINARIES.glob(f"*/bin/{name}") if path.parts[-3].isdigit() and os.access(path, os.X_OK)
-    ]
+    versions = _versions(name)
     if versions:
-        return max(versions, key=lambda path: int(path.parts[-3]))
+        return versions[max(versions)]
     import shutil
 
     on_path = shutil.which(name)
     if not on_path:
         raise DatabaseError(f"{name} is not installed", "install PostgreSQL's client programs: postgresql-client")
     return Path(on_path)
+
+
+def _versions(name: str) -> dict[int, Path]:
+    """Return Debian's programs of that name by major version."""
+    found = (path for path in _BINARIES.glob(f"*/bin/{name}") if os.access(path, os.X_OK))
+    return {int(path.parts[-3]): path for path in found if path.parts[-3].isdigit()}
 
 
 def program_major(program: Path) -> int:
@@ -152,10 +156,15 @@ def program_major(program: Path) -> int:
 
 
 def dump_program(server_major: int) -> Path:
-    """Given the server's major version, return a `pg_dump` that can read it.
+    """Given the server's major version, return the oldest `pg_dump` that can read it.
+
+    A newer one writes what that server itself does not know: `SET transaction_timeout`, from 17 on.
 
     :raises DatabaseError: `pg_dump` is older than the server, which it would refuse half-way
     """
+    versions = _versions("pg_dump")
+    if fitting := [major for major in versions if major >= server_major]:
+        return versions[min(fitting)]
     program = client_program("pg_dump")
     major = program_major(program)
     if major < server_major:

@@ -15,6 +15,10 @@ from ..errors import ArchiveError
 _COMMENT = re.compile(rb"^COMMENT ON EXTENSION .*;\n", re.MULTILINE)
 # Since August 2025 pg_dump puts its dump between these two; psql does not nest them.
 _RESTRICT = re.compile(rb"^\\restrict ([A-Za-z0-9]+)\n", re.MULTILINE)
+# A pg_dump of 17 or later writes it, whatever server it reads; one before 17 refuses it.
+_TRANSACTION_TIMEOUT = b"SET transaction_timeout = 0;\n"
+# What pg_dump writes before the first object.
+_HEAD_LINE = re.compile(rb"(?:|--.*|\\restrict .*|SET .*;|SELECT pg_catalog\.set_config\(.*\);)\n")
 _SCHEMA = re.compile(rb"^CREATE SCHEMA (.+);\n", re.MULTILINE)
 _COMPLETE = b"-- PostgreSQL database dump complete"
 _HEAD = 1 << 24
@@ -23,10 +27,13 @@ _TAIL = 1024
 """Bytes that hold the dump's last lines."""
 
 
-def loadable(chunks: Iterable[bytes], schemas: Collection[str] = ()) -> Iterator[bytes]:
+def loadable(
+    chunks: Iterable[bytes], schemas: Collection[str] = (), *, transaction_timeout: bool = True
+) -> Iterator[bytes]:
     """Given a dump piece by piece, yield it without the lines that would stop a load into a prepared database.
 
     :param schemas: names of schemas that are there already
+    :param transaction_timeout: whether the server has the setting of that name, which came with PostgreSQL 17
     :raises ArchiveError: the dump ends before its end: `pg_dump` had not finished it
     """
     head = b""
@@ -38,6 +45,8 @@ def loadable(chunks: Iterable[bytes], schemas: Collection[str] = ()) -> Iterator
     start, copy, data = head.partition(b"\nCOPY ")
     # The newline before the first COPY is the end of the last line before it.
     start = start + b"\n" if copy else start
+    if not transaction_timeout:
+        start = _without_transaction_timeout(start)
     start = _COMMENT.sub(b"", start)
     start = _SCHEMA.sub(lambda found: b"" if _name(found[1]) in schemas else found[0], start)
     token = _RESTRICT.search(start)
@@ -54,6 +63,16 @@ def loadable(chunks: Iterable[bytes], schemas: Collection[str] = ()) -> Iterator
     if token:
         rest = re.sub(rb"^\\unrestrict " + token[1] + rb"\n", b"", rest, flags=re.MULTILINE)
     yield rest
+
+
+def _without_transaction_timeout(start: bytes) -> bytes:
+    """Given a dump's beginning, return it without that line where it stands before the first object."""
+    position = 0
+    while line := _HEAD_LINE.match(start, position):
+        if line[0] == _TRANSACTION_TIMEOUT:
+            return start[:position] + start[line.end() :]
+        position = line.end()
+    return start
 
 
 def _name(quoted: bytes) -> str:

@@ -46,6 +46,7 @@ def load_sql(dsn: Dsn, chunks: Iterable[bytes], schemas: Collection[str] = (), a
     command = [*_POWERLESS, str(program), "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]
     environment = dsn.environment()
     environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} {_OPTIONS}".lstrip()  # of two, the last one counts
+    knows_timeout = _server_major(dsn, program, environment, account) >= 17
     noise: list[bytes] = []
     with subprocess.Popen(
         command, env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -58,7 +59,7 @@ def load_sql(dsn: Dsn, chunks: Iterable[bytes], schemas: Collection[str] = (), a
         listener.start()
         try:
             psql.stdin.write(f"\\restrict {secrets.token_hex(32)}\n".encode())
-            for chunk in loadable(chunks, schemas):
+            for chunk in loadable(chunks, schemas, transaction_timeout=knows_timeout):
                 psql.stdin.write(chunk)
             psql.stdin.close()
         except BrokenPipeError:
@@ -74,6 +75,17 @@ def load_sql(dsn: Dsn, chunks: Iterable[bytes], schemas: Collection[str] = (), a
         listener.join()
     if psql.returncode != 0:
         raise _failed(dsn, psql.returncode, b"".join(noise).decode(errors="replace"))
+
+
+def _server_major(dsn: Dsn, program: Path, environment: dict[str, str], account: Account | None) -> int:
+    """Ask the server as the load itself does: another user may be let in another way."""
+    done = subprocess.run(
+        [*_POWERLESS, program, "-X", "-A", "-t", "-q", "-w", "-c", "SHOW server_version_num"], env=environment, cwd="/",
+        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **(account or ourselves()).options(),
+    )  # fmt: skip
+    if done.returncode != 0:
+        raise _failed(dsn, done.returncode, done.stderr)
+    return int(done.stdout) // 10000
 
 
 def _failed(dsn: Dsn, status: int, noise: str) -> DatabaseError:
