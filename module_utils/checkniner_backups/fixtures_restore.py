@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from .account import Account
 from .application import read_activate, run_command
@@ -19,12 +19,12 @@ from .errors import ApplicationError, RestoreError
 from .fixtures import FixturesProcess
 from .fixtures_proof import prove_fixtures
 from .proof import checked
-from .source import Progress, Source, opened, told
+from .source import Progress, Source, inspect, opened, told
 from .state import scratch_folder
 
 if TYPE_CHECKING:
     from .archive_reader import ArchiveReader
-    from .fixtures_report import Place
+    from .fixtures_report import LoadReport, Place
     from .manifest import Manifest
     from .proof import Proof
     from .settings import Settings
@@ -96,24 +96,24 @@ def into_new(
     :param apps: labels of the apps to load; empty for all that the archive holds
     :param other_migrations: load although the application's migrations are not the archive's
     :raises ProofError: what was loaded differs from the archive
-    :raises RestoreError: the target is not empty, or of another database, or has other migrations
+    :raises RestoreError: the target is not empty, or of another database, or has other migrations; or the archive does
+        not hold the apps
     """
-    with target.started() as process:
+    with target.started() as process, opened(source) as reader:
         place = process.place()
         if place.tables:
             raise RestoreError(
                 f"the database {place.name} holds {place.tables} tables already", "name a new, empty database"
             )
+        chosen = process.registry.require(choose(reader, source, apps))
         log.info("migrating %s", place.name)
         target.migrate()
-        with opened(source) as reader:
-            chosen = choose(reader, apps)
-            if not other_migrations:
-                check_migrations(reader.manifest, process.place(), chosen)
-            report = process.load(chosen, _Members(reader, source, chosen, progress).all(), empty=True)
-            expected = report.digests if reader.manifest else {}
+        if not other_migrations:
+            check_migrations(reader.manifest, process.place(), chosen)
+        report = process.load(chosen, _Members(reader, source, chosen, progress).all(), empty=True)
+        _check_loaded(report, chosen)
         log.info("loaded %d objects", sum(report.objects.values()))
-        return checked(prove_fixtures(process, expected))
+        return checked(prove_fixtures(process, report.digests if reader.manifest else {}))
 
 
 def into_live(
@@ -129,34 +129,53 @@ def into_live(
 
     :param locked: called when nobody else can write the apps' tables; what it raises leaves everything as it was
     :raises ProofError: what was loaded differs from the archive; everything is as it was
-    :raises BackupsError: anything else; everything is as it was
+    :raises BackupsError: anything else, such as an archive without one of the apps; everything is as it was
     """
     with target.started() as process, opened(source) as reader:
-        chosen = choose(reader, apps)
+        chosen = choose(reader, source, apps)
         if not other_migrations:
             check_migrations(reader.manifest, process.place(), chosen)
         members = _Members(reader, source, chosen, progress).all()
         report = process.load(chosen, members, empty=True, locked=lambda: locked(process), hold=True)
+        _check_loaded(report, chosen)
         log.info("loaded %d objects; comparing them before they count", sum(report.objects.values()))
         proof = checked(prove_fixtures(process, report.digests if reader.manifest else {}, inside=True))
         process.commit()
         return proof
 
 
-def choose(reader: ArchiveReader, wanted: Iterable[str]) -> tuple[str, ...]:
-    """Given an archive and the apps that are wanted (none: all), return them in the archive's order.
+def choose(reader: ArchiveReader, source: Source, wanted: Iterable[str]) -> tuple[str, ...]:
+    """Given an archive, opened and as it lies there, and the apps that are wanted (none: all), return these apps.
 
-    :raises RestoreError: it does not hold one of them
+    They are in the archive's order. One without a manifest is read to its end for that: rows would be deleted before
+    its members have told what they are.
+
+    :raises RestoreError: it does not hold one of them, or no app at all
     """
     wanted = tuple(wanted)
-    if reader.manifest is None:
-        return wanted
-    there = tuple(member.name[:-5] for member in reader.manifest.members if member.name.endswith(".json"))
+    members = reader.manifest.members if reader.manifest else inspect(source, verify=True).members
+    there = tuple(member.name[:-5] for member in members if member.name.endswith(".json"))
     unknown = sorted(set(wanted) - set(there))
     if unknown or not there:
-        what = ", ".join(unknown) or "any app"
-        raise RestoreError(f"the archive holds no fixture of {what}", f"it holds those of {', '.join(there) or 'none'}")
+        _refuse_for_lack_of(unknown, there)
     return tuple(app for app in there if not wanted or app in wanted)
+
+
+def _check_loaded(report: LoadReport, chosen: tuple[str, ...]) -> None:
+    """Given what was loaded and what was meant to be, refuse a load that left out something.
+
+    :raises RestoreError: an app did not come, or none did
+    """
+    missing = sorted(set(chosen) - set(report.apps))
+    if missing or not report.apps:
+        _refuse_for_lack_of(missing, report.apps)
+
+
+def _refuse_for_lack_of(apps: Iterable[str], there: Iterable[str]) -> NoReturn:
+    raise RestoreError(
+        f"the archive holds no fixture of {', '.join(apps) or 'any app'}",
+        f"it holds those of {', '.join(there) or 'none'}; name others with apps, or take another archive or source=sql",
+    )
 
 
 def check_migrations(manifest: Manifest | None, place: Place, apps: Iterable[str]) -> None:

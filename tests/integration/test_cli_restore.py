@@ -22,7 +22,7 @@ from checkniner_backups.swap import Databases
 
 from sandbox.postgres import Cluster
 from sandbox.server import Server
-from tests.archives import entry, tar
+from tests.archives import archive, entry, tar
 from tests.plugins.application import RunningApplication
 from tests.plugins.keys import Keys
 
@@ -51,8 +51,15 @@ class Restorer:
     def argv(self, *arguments: str | Path) -> list[str | Path]:
         return [self.server.command, "--environment", self.server.environment_file, "restore", *arguments]
 
-    def run(self, key: str, *arguments: str, admin: bool = True, check: bool = True) -> CompletedProcess[str]:
-        path, secret = self.fetch(key)
+    def lay(self, name: str, members: dict[str, bytes]) -> Path:
+        """Lay an archive without a manifest on the server, unencrypted."""
+        path = self.application.installed.folder / name
+        path.write_bytes(archive(members))
+        self.application.owner.own(path)
+        return path
+
+    def run(self, key: str | Path, *arguments: str, admin: bool = True, check: bool = True) -> CompletedProcess[str]:
+        path, secret = (key, "none") if isinstance(key, Path) else self.fetch(key)
         environment = {ADMIN_URL: self.application.database.cluster.admin_url()} if admin else {}
         return self.application.owner.run(
             self.argv("--file", path, "--session-key-fd", "0", "--yes", *arguments),
@@ -182,6 +189,36 @@ def test_part_of_it_into_the_live_database_is_all_or_nothing(restorer: Restorer)
     argv = [restorer.server.command.with_name("python"), "-c", engine, restorer.server.environment_file]
     found = restorer.application.owner.run(argv, check=False)
     assert "somebody has written since the safety backup" in found.stderr
+
+
+def test_an_archive_without_what_is_wanted_replaces_nothing(restorer: Restorer) -> None:
+    """Of an archive without a manifest, only its members say what it holds."""
+    strips, users, databases = restorer.rows(STRIPS), restorer.rows(USERS), restorer.databases()
+    fixtures = {f"{app}.json": restorer.application.manage("dumpdata", app).encode() for app in ("auth", "checkouts")}
+    # Of a time before the app was there.
+    older = restorer.lay("older.tar.gz", {"auth.json": fixtures["auth.json"], "checkniner.sql": b""})
+    for where in (["--live", "--apps", "checkouts"], ["--live", "--apps", "auth,checkouts"], ["--apps", "checkouts"]):
+        failed = restorer.run(older, "--source", "fixtures", *where, check=False)
+        assert failed.returncode == 9, failed.stderr
+        assert "the archive holds no fixture of checkouts" in failed.stderr
+        assert "HINT: it holds those of auth" in failed.stderr
+        assert restorer.rows(STRIPS) == strips
+    # Of no app at all.
+    notes = restorer.lay("notes.tar.gz", {"notes.txt": b"the fixtures are in the other archive"})
+    for where in (["--live"], [], ["--live", "--apps", "checkouts"]):
+        failed = restorer.run(notes, "--source", "fixtures", *where, check=False)
+        assert failed.returncode == 9, failed.stderr
+        assert "the archive holds no fixture" in failed.stderr
+        assert "HINT: it holds those of none" in failed.stderr
+    assert (restorer.rows(STRIPS), restorer.rows(USERS)) == (strips, users)
+    assert restorer.databases() == databases
+
+    # What it does hold is loaded as ever.
+    restorer.rows(RENAME)
+    both = restorer.lay("both.tar.gz", fixtures)
+    done = restorer.run(both, "--source", "fixtures", "--apps", "checkouts", "--live")
+    assert "no manifest, not proven" in done.stdout
+    assert restorer.rows(STRIPS) == strips
 
 
 def test_other_migrations_are_named_before_anything_is_loaded(restorer: Restorer) -> None:
