@@ -123,20 +123,10 @@ def restore(
             )
         if wish.target:
             return Restored(proof.words, proof.proven, created)
-        swapped, unfinished = None, None
-        try:
-            _run(settings, environment, wish.before)
+        with _Commands(settings, environment, wish) as commands:
             saved = _saved(settings, wish)
             swapped = databases.swap(created, inspection.database)
             log.info("%s is live; the database before it is kept as %s", created, swapped.previous or "none")
-        finally:
-            # After a failure too: the application must run again, on whichever database is live.
-            try:
-                _run(settings, environment, wish.after)
-            except ApplicationError as error:
-                if swapped is None:
-                    raise
-                unfinished = error
     except BaseException:
         _drop(administration, created, live.database)
         raise
@@ -144,12 +134,7 @@ def restore(
         between = safety.save_between(settings, swapped.previous)
         log.info("%s", between.reason)
         saved += (between.key,) if between.key else ()
-    if unfinished:
-        raise ApplicationError(
-            f"the data are restored: {live.database} is live, what it was before is"
-            f" {swapped.previous or 'gone'}; but afterwards {unfinished.message}",
-            "do by hand what that command should have done",
-        )
+    commands.check(f"{live.database} is live, what it was before is {swapped.previous or 'gone'}")
     return Restored(proof.words, proof.proven, live.database, swapped.previous, swapped.outage, saved)
 
 
@@ -157,7 +142,7 @@ def restore_apps(settings: Settings, archive: Source, wish: Wish, progress: Prog
     """Given an archive on this machine, replace the rows of some apps in the live database, in one transaction.
 
     :raises RestoreError: somebody wrote since the safety backup; everything is as it was
-    :raises BackupsError: something failed; everything is as it was
+    :raises BackupsError: something failed; everything is as it was, unless the message says that the data are restored
     """
     check_user()
     os.umask(0o077)
@@ -169,12 +154,10 @@ def restore_apps(settings: Settings, archive: Source, wish: Wish, progress: Prog
     check_application(settings, inspect(archive))
     live, environment = owner_dsn(settings)
 
-    try:
-        _run(settings, environment, wish.before)
+    with _Commands(settings, environment, wish) as commands:
         saved = _saved(settings, wish)
         proof = replace_apps(settings, archive, wish, compare=bool(saved), progress=progress)
-    finally:
-        _run(settings, environment, wish.after)
+    commands.check(f"the rows of {', '.join(wish.apps) or 'all apps'} in {live.database} were replaced")
     return Restored(proof.words, proof.proven, live.database, safety=saved)
 
 
@@ -205,16 +188,54 @@ def _saved(settings: Settings, wish: Wish) -> tuple[str, ...]:
     return (done.key,) if done.key else ()
 
 
-def _run(settings: Settings, environment: dict[str, str], commands: Sequence[Sequence[str]]) -> None:
-    """Run commands in the application's environment.
+class _Commands:
+    """Runs the commands before, and in any case those after: the application must run again, whatever is live then.
 
-    :raises ApplicationError: one of them failed
+    What goes wrong first is raised. Where nothing else did, what a command after says waits for `check`: what was done
+    by then is to be told with it.
     """
-    for argv in commands:
-        log.info("running %s", argv[0])
-        status = run_command(argv, settings.application_path, environment)
-        if status:
-            raise ApplicationError(f"{argv[0]} ended with status {status}", "its own words stand above")
+
+    def __init__(self, settings: Settings, environment: dict[str, str], wish: Wish) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._wish = wish
+        self._failed: ApplicationError | None = None
+
+    def __enter__(self) -> _Commands:
+        try:
+            self._run(self._wish.before)
+        except BaseException:
+            self._after()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._after()
+
+    def _after(self) -> None:
+        try:
+            self._run(self._wish.after)
+        except ApplicationError as error:
+            log.error("afterwards %s", error.message)
+            self._failed = error
+
+    def check(self, done: str) -> None:
+        """Given what was done, in words, tell it if a command failed afterwards.
+
+        :raises ApplicationError: one did
+        """
+        if self._failed:
+            raise ApplicationError(
+                f"the data are restored: {done}; but afterwards {self._failed.message}",
+                "do by hand what that command should have done",
+            )
+
+    def _run(self, commands: Sequence[Sequence[str]]) -> None:
+        for argv in commands:
+            log.info("running %s", argv[0])
+            status = run_command(argv, self._settings.application_path, self._environment)
+            if status:
+                raise ApplicationError(f"{argv[0]} ended with status {status}", "its own words stand above")
 
 
 def _drop(administration: Dsn, created: str, live: str) -> None:

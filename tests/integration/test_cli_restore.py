@@ -7,6 +7,8 @@ import json
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -138,6 +140,48 @@ def test_a_command_that_fails_after_the_swap_hides_nothing(restorer: Restorer) -
     assert failed.returncode == 4
     assert "the data are restored" not in failed.stderr
     assert restorer.rows(STRIPS) == before
+
+
+def test_a_command_that_fails_hides_no_other_error(restorer: Restorer) -> None:
+    key = restorer.server.tick()["key"]
+    strips = restorer.rows(STRIPS)
+    restorer.rows(RENAME)
+    changed = restorer.rows(STRIPS)
+    asked = ("--source", "fixtures", "--apps", "checkouts", "--live")
+    failed = restorer.run(key, *asked, "--after", "true", "--after", "false", check=False)
+    assert failed.returncode == 4
+    assert f"the data are restored: the rows of checkouts in {restorer.live} were replaced; but afterwards" in (
+        failed.stderr
+    )
+    assert "false ended with status 1" in failed.stderr
+    assert restorer.rows(STRIPS) == strips
+
+    # What went wrong first is the error.
+    restorer.rows(RENAME)
+    notes = restorer.lay("notes.tar.gz", {"notes.txt": b""})
+    failed = restorer.run(notes, *asked, "--after", "false", check=False)
+    assert failed.returncode == 9, failed.stderr
+    assert "holds no fixture of checkouts" in failed.stderr
+    assert "afterwards false ended with status 1" in failed.stderr
+    failed = restorer.run(key, *asked, "--before", "sh -c 'exit 3'", "--after", "false", check=False)
+    assert "ERROR sh ended with status 3" in failed.stderr
+    assert restorer.rows(STRIPS) == changed
+    with failing_swap(restorer) as slot:
+        failed = restorer.run(key, "--source", "sql", "--after", "false", check=False)
+    assert failed.returncode == 9, failed.stderr
+    assert slot in failed.stderr
+    assert restorer.databases() == {restorer.live}
+
+
+@contextmanager
+def failing_swap(restorer: Restorer) -> Iterator[str]:
+    """While this lasts, the live database cannot be left."""
+    slot = f"slot_{restorer.live}"
+    restorer.rows(f"SELECT pg_create_logical_replication_slot('{slot}', 'test_decoding')")
+    try:
+        yield slot
+    finally:
+        restorer.rows(f"SELECT pg_drop_replication_slot('{slot}')")
 
 
 def test_part_of_it_into_the_live_database_is_all_or_nothing(restorer: Restorer) -> None:

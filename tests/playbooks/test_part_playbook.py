@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
+from tests.archives import archive
 from tests.plugins.operated import Operated
 
 STRIPS = "SELECT id, ident, name FROM checkouts_airstrip ORDER BY id"
@@ -26,4 +30,39 @@ def test_some_apps_into_the_live_database(operated: Operated) -> None:
     for wrong in (("-e", "source=sql", *asked[2:]), (*asked, "-e", "target_database=x"), (*asked[:4], "-e", "into=x")):
         refused = operated.restore(*wrong)
         assert refused.returncode != 0
+    assert operated.database.execute(STRIPS) == strips
+
+
+def test_what_a_failing_command_leaves_is_told(operated: Operated, tmp_path: Path) -> None:
+    operated.tick()
+    strips = operated.database.execute(STRIPS)
+    operated.database.execute("UPDATE checkouts_airstrip SET name = 'Wrong'")
+    after = json.dumps({"checkniner_backups_post_restore_commands": [["sh", "-c", "echo no door >&2; exit 3"]]})
+    asked = ("-e", "source=fixtures", "-e", "apps=checkouts", "-e", "into=live", "-e", after)
+    done = operated.restore(*asked)
+    assert done.returncode != 0
+    words = " ".join(done.stdout.split())
+    assert "the restore stopped (the rows were replaced before): sh -c 'echo no door" in words, done.stdout[-4000:]
+    assert "ended with status 3: no door" in words
+    assert "the running database is as it was" not in words
+    assert operated.database.execute(STRIPS) == strips
+
+    # What failed first comes first.
+    operated.database.execute("UPDATE checkouts_airstrip SET name = 'Wrong'")
+    notes = tmp_path / "notes.tar.gz"
+    notes.write_bytes(archive({"notes.txt": b""}))
+    done = operated.restore(*asked, "-e", f"archive_file={notes}")
+    assert done.returncode != 0
+    words = " ".join(done.stdout.split())
+    told = "the restore stopped, and the running database is as it was: the archive holds no fixture of checkouts"
+    assert told in words, done.stdout[-4000:]
+    assert "HINT: it holds those of none" in words
+    assert "And afterwards: sh -c" in words
+    # And of a swap.
+    done = operated.restore("-e", "source=sql", "-e", after)
+    assert done.returncode != 0
+    words = " ".join(done.stdout.split())
+    assert f"the restore stopped (the swap was done before; what it replaced is kept as {operated.database.name}" in (
+        words
+    ), done.stdout[-4000:]
     assert operated.database.execute(STRIPS) == strips
