@@ -45,7 +45,7 @@ options:
     elements: str
     default: []
   previous_older_than:
-    description: With V(absent), drop the kept databases that are older than so many days.
+    description: With V(absent), drop the kept databases that are older than so many days; 0 for all.
     type: float
   admin_url:
     description: URL of a superuser's connection; without one, the local socket as the system user that runs this.

@@ -130,7 +130,9 @@ class Databases:
     def drop(self, name: str, older_than: float | None) -> Change:
         """Given the name of a new database, drop it; and, given a number of days, the kept ones that are older.
 
-        :raises RestoreError: the name is the live database's, or none that a restore made
+        :param older_than: 0 for all that are kept
+        :raises RestoreError: the name is the live database's, or none that a restore made; or there is no live
+            database, and what is kept may be all that there is
         """
         with connect(self._dsn) as connection:
             before = self._names(connection)
@@ -142,8 +144,14 @@ class Databases:
             before = tuple(sorted({*before, name})) if there else before
             gone = [name] if there else []
             if older_than is not None:
-                limit = datetime.now(timezone.utc) - timedelta(days=older_than)
-                gone += [each for each in kept if each[-15:] < limit.strftime("%Y%m%dt%H%M%S")]
+                if kept and not admin.exists(connection, self._live):
+                    raise RestoreError(
+                        f"there is no database {self._live}, and {', '.join(kept)} may be all that is left of it",
+                        "go back to one with undo, or restore an archive, before the others are dropped",
+                    )
+                limit = (datetime.now(timezone.utc) - timedelta(days=older_than)).strftime("%Y%m%dt%H%M%S")
+                # By its name, one that was kept just now may be of the second that is running.
+                gone += [each for each in kept if older_than <= 0 or each[-15:] < limit]
             if not self._dry_run:
                 for each in gone:
                     admin.drop_database(connection, each)

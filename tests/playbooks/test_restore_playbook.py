@@ -13,6 +13,7 @@ import pytest
 
 from sandbox.keys import Keyring
 from tests.plugins.operated import Operated
+from tests.plugins.postgres import Database
 from tests.restoring import digest_of, names_of, old_archive
 
 OLD = "db/2016-05-01T12:00:05.tar.gz.gpg"
@@ -145,6 +146,55 @@ def test_an_archive_of_the_old_scripts_is_found_and_said_to_be_unproven(operated
     undone = operated.control.play("restore.yml", "-e", "undo=true")
     assert undone.returncode == 0, undone.stdout[-3000:]
     assert digest_of(database) != digests
+
+
+def test_what_was_kept_is_dropped_when_that_is_asked_for(operated: Operated) -> None:
+    database = operated.database
+    operated.tick()
+    for _ in range(2):
+        assert operated.restore("-e", "source=sql").returncode == 0
+    kept = {name for name in names_of(database) if "_before_" in name}
+    assert len(kept) >= 2
+    operated.change()
+    before, oid, stored = digest_of(database), oid_of(database), operated.stored()
+
+    # Beside other words it would be a restore that somebody meant, and forgot the source of.
+    for wrong in (("-e", "at='2026-01-01 00:00'"), ("-e", "undo=true"), ("-e", "target_database=x")):
+        refused = operated.restore("-e", "drop_previous=true", *wrong)
+        assert refused.returncode != 0, wrong
+        assert kept <= names_of(database)
+    # Nothing of what is replaced would remain.
+    refused = operated.restore("-e", "source=sql", "-e", "drop_previous=true", "-e", "skip_safety_backup=true")
+    assert refused.returncode != 0
+    assert "no copy of what is replaced would remain" in " ".join(refused.stdout.split())
+    rehearsed = operated.restore("-e", "drop_previous=true", "--check")
+    assert rehearsed.returncode == 0, rehearsed.stdout[-3000:]
+    assert all(name in rehearsed.stdout.partition("would be dropped")[2] for name in kept)
+    assert kept <= names_of(database)
+
+    done = operated.restore("-e", "drop_previous=true")
+    assert done.returncode == 0, done.stdout[-3000:]
+    words = " ".join(done.stdout.split())
+    assert all(name in words.partition("dropped: ")[2] for name in kept)
+    assert not kept & names_of(database)
+    assert (digest_of(database), oid_of(database), operated.stored()) == (before, oid, stored)
+    again = operated.restore("-e", "drop_previous=true")
+    assert again.returncode == 0
+    assert "no earlier database is kept" in again.stdout
+
+    # With a source, after that restore; nobody is sent to what is gone.
+    done = operated.restore("-e", "source=sql", "-e", "drop_previous=true")
+    assert done.returncode == 0, done.stdout[-3000:]
+    words = " ".join(done.stdout.split())
+    assert "undo=true" not in words
+    assert re.search(r"the database before it was dropped; what was in it is saved as db/before-restore/", words)
+    assert not [name for name in names_of(database) if "_before_" in name]
+    assert oid_of(database) != oid
+
+
+def oid_of(database: Database) -> int:
+    """Which database is live, whatever its name."""
+    return int(database.execute("SELECT oid FROM pg_database WHERE datname = current_database()")[0][0])
 
 
 def test_beside_the_live_database(operated: Operated) -> None:
