@@ -13,7 +13,7 @@ description:
   - V(created) makes a new, empty database beside the live one, after it has made sure that this server can hold the
     dump.
   - V(swapped) renames both in one transaction, so that the new one is the live one; the old one is kept.
-  - V(undone) swaps the newest kept one back.
+  - V(undone) swaps the newest kept one back, or the one that O(new) names.
   - V(absent) drops databases that a restore has left, never the live one.
   - Runs as a superuser of PostgreSQL (become postgres), or with the URL of one.
 options:
@@ -32,7 +32,7 @@ options:
     default: ""
   new:
     description: Name of the new database, with V(swapped) and V(absent); with V(created), a name to take instead of
-      a made one.
+      a made one; with V(undone), the kept database to go back to.
     type: str
     default: ""
   facts:
@@ -89,7 +89,7 @@ database:
   returned: with V(created)
   type: str
 previous:
-  description: What the old database is called now.
+  description: What the old database is called now; empty where there was none.
   returned: with V(swapped) and V(undone)
   type: str
 outage:
@@ -121,7 +121,7 @@ def change(module: AnsibleModule) -> dict[str, Any]:
     elif given["state"] == "swapped":
         done = databases.swap(given["new"], given["facts"])
     elif given["state"] == "undone":
-        done = databases.undo()
+        done = databases.undo(given["new"])
     else:
         done = databases.drop(given["new"], given["previous_older_than"])
     return {

@@ -6,7 +6,7 @@ Names tell which is which, so that nothing needs to be remembered: `<live>_resto
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -108,24 +108,45 @@ class Databases:
         done = admin.swap(self._dsn, self._live, new, previous)
         return Change(before, after, self._live, previous if there else "", done.outage)
 
-    def undo(self) -> Change:
-        """Make the newest kept database the live one again; what is live now is kept in its place.
+    def undo(self, name: str = "") -> Change:
+        """Given the name of a kept database (empty: the newest), make it the live one again.
 
-        :raises RestoreError: there is none
+        What is live now, if anything is, is kept in its place.
+
+        :raises RestoreError: there is none, or it cannot be connected to; the message lists those that are kept
         """
         with connect(self._dsn) as connection:
             before = self._names(connection)
             kept = admin.previous_databases(connection, self._live, PREVIOUS)
+            usable = [each for each in kept if admin.takes_connections(connection, each)]
+            chosen = self._chosen(name, kept, usable)
+            there = admin.exists(connection, self._live)
             previous = admin.free_name(connection, self._live, PREVIOUS)
-        if not kept:
-            raise RestoreError(
-                f"there is no earlier database of {self._live} to go back to", "restore an archive instead"
-            )
-        after = tuple(sorted({*before, previous} - {kept[0]}))
+        kept_now = previous if there else ""
+        after = tuple(sorted({*before, self._live, *([previous] if there else [])} - {chosen}))
         if self._dry_run:
-            return Change(before, after, self._live, previous)
-        done = admin.swap(self._dsn, self._live, kept[0], previous)
-        return Change(before, after, self._live, previous, done.outage)
+            return Change(before, after, self._live, kept_now)
+        done = admin.swap(self._dsn, self._live, chosen, previous)
+        return Change(before, after, self._live, kept_now, done.outage)
+
+    def _chosen(self, name: str, kept: Sequence[str], usable: Sequence[str]) -> str:
+        """Given a name (may be empty), the kept databases and those that can be used, return the one to go back to."""
+        others = [each for each in usable if each != (name or kept[0])] if kept else []
+        if others:
+            hint = f"go back to another with -e undo=NAME: {', '.join(others)}; or restore an archive"
+        else:
+            hint = "no other is kept: restore an archive instead"
+        if not kept:
+            raise RestoreError(f"there is no earlier database of {self._live} to go back to", hint)
+        if name and name not in kept:
+            raise RestoreError(f"{name} is no database that a restore of {self._live} kept", hint)
+        if (name or kept[0]) not in usable:
+            raise RestoreError(
+                f"the kept database {name or kept[0]} cannot be connected to: dropping it was interrupted, or it was"
+                " closed",
+                hint,
+            )
+        return name or kept[0]
 
     def drop(self, name: str, older_than: float | None) -> Change:
         """Given the name of a new database, drop it; and, given a number of days, the kept ones that are older.

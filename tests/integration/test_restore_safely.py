@@ -15,6 +15,8 @@ from pathlib import Path
 import psycopg
 import pytest
 from checkniner_backups.errors import RestoreError
+from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.swap import Databases
 
 from sandbox.postgres import Cluster
 from sandbox.server import Server
@@ -208,6 +210,52 @@ def test_a_swap_that_must_not_be(restorer: Restorer, application: RunningApplica
     again = restorer.create()
     assert names_of(database) == {database.name, undone.previous, other, again}
     assert oid_of(cluster, again) != left  # they may share a name, which ends in the second
+
+
+def test_an_undo_goes_where_it_can_and_tells_what_it_left(restorer: Restorer) -> None:
+    database, databases = restorer.database, restorer.databases
+    cluster, live = database.cluster, database.name
+    with pytest.raises(RestoreError, match="no earlier database") as caught:
+        databases.undo()
+    first = digest_of(database)
+    kept = []
+    for number in (1, 2):
+        kept.append(restorer.swap(restorer.create()).previous)
+        database.execute(f"CREATE TABLE public.marker AS SELECT {number} AS number")
+    older, newer = kept
+    with pytest.raises(RestoreError, match=f"{live}_mine is no database that a restore of {live} kept") as caught:
+        databases.undo(f"{live}_mine")
+    assert f"{newer}, {older}" in caught.value.hint
+
+    # What an interrupted DROP leaves cannot be connected to; nor what its administrator has closed.
+    for broken in ("datconnlimit = -2", "datallowconn = false"):
+        cluster.execute(f"UPDATE pg_database SET {broken} WHERE datname = %s", (newer,))
+        for name in ("", newer):
+            with pytest.raises(RestoreError, match=f"{newer} cannot be connected to") as caught:
+                databases.undo(name)
+            assert older in caught.value.hint
+            assert newer not in caught.value.hint
+        cluster.execute("UPDATE pg_database SET datconnlimit = -1, datallowconn = true WHERE datname = %s", (newer,))
+    assert database.execute("SELECT number FROM marker") == [(2,)]
+
+    # Further back than the last one.
+    rehearsed = Databases(parse_url(cluster.admin_url()), live, dry_run=True).undo(older)
+    undone = databases.undo(older)
+    assert rehearsed.after == undone.after == tuple(sorted({live, newer, undone.previous}))
+    assert digest_of(database) == first
+    assert database.cluster.execute("SELECT number FROM marker", database=undone.previous) == [(2,)]
+
+    # The live database is gone: nothing is kept in its place. Those that are kept are not dropped then.
+    cluster.drop_database(live)
+    with pytest.raises(RestoreError, match=f"there is no database {live}, and {undone.previous}, {newer} may be all"):
+        databases.drop("", 0)
+    rehearsed = Databases(parse_url(cluster.admin_url()), live, dry_run=True).undo()
+    gone = databases.undo()
+    assert (gone.previous, rehearsed.previous) == ("", "")
+    assert rehearsed.after == gone.after == (live, newer)
+    assert database.execute("SELECT number FROM marker") == [(2,)]
+    assert databases.drop("", 0).after == (live,)
+    assert names_of(database) == {live}
 
 
 def test_no_committed_write_ends_up_nowhere(restorer: Restorer, application: RunningApplication) -> None:

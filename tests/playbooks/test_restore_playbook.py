@@ -146,6 +146,22 @@ def test_an_archive_of_the_old_scripts_is_found_and_said_to_be_unproven(operated
     undone = operated.control.play("restore.yml", "-e", "undo=true")
     assert undone.returncode == 0, undone.stdout[-3000:]
     assert digest_of(database) != digests
+    # By name, to any of them; a wrong one is told which there are.
+    [newest] = re.findall(r"what was live is kept as (\w+)", " ".join(undone.stdout.split()))
+    refused = operated.control.play("restore.yml", "-e", f"undo={database.name}_mine")
+    assert refused.returncode != 0
+    assert f"go back to another with -e undo=NAME: {newest}" in refused.stdout
+    named = operated.control.play("restore.yml", "-e", f"undo={newest}")
+    assert named.returncode == 0, named.stdout[-3000:]
+    assert digest_of(database) == digests
+    assert newest not in names_of(database)
+    # Where nothing is live, nothing is kept in its place.
+    [kept_now] = re.findall(r"what was live is kept as (\w+)", " ".join(named.stdout.split()))
+    database.cluster.drop_database(database.name)
+    undone = operated.control.play("restore.yml", "-e", f"undo={kept_now}")
+    assert undone.returncode == 0, undone.stdout[-3000:]
+    assert "there was no live database to keep" in undone.stdout
+    assert digest_of(database) != digests
 
 
 def test_what_was_kept_is_dropped_when_that_is_asked_for(operated: Operated) -> None:

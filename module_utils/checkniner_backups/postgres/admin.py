@@ -80,6 +80,12 @@ def exists(connection: Connection, name: str) -> bool:
     return bool(fetch_one(connection, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", name)[0])
 
 
+def takes_connections(connection: Connection, name: str) -> bool:
+    """Given a database's name, return whether one can connect to it: not where dropping it was interrupted (-2)."""
+    query = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s AND datallowconn AND datconnlimit <> -2)"
+    return bool(fetch_one(connection, query, name)[0])
+
+
 def owner_of(connection: Connection, name: str) -> str:
     """Given a database's name, return the role that it belongs to; empty if it is not there."""
     query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
