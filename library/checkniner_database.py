@@ -39,6 +39,11 @@ options:
     description: The archive manifest's facts on the database, with V(created) and V(swapped).
     type: dict
     default: {}
+  source:
+    description: What will be loaded, with V(created). Fixtures need neither the roles nor the extensions of the dump.
+    type: str
+    choices: [sql, fixtures]
+    default: sql
   allowed_extensions:
     description: Extensions that need a superuser, and that may be created all the same.
     type: list
@@ -117,7 +122,9 @@ def change(module: AnsibleModule) -> dict[str, Any]:
     databases = Databases(admin.admin_dsn(live, given["admin_url"]), given["live"], dry_run=module.check_mode)
     done: Change
     if given["state"] == "created":
-        done = databases.create(given["owner"], given["facts"], given["allowed_extensions"], given["new"])
+        done = databases.create(
+            given["owner"], given["facts"], given["allowed_extensions"], given["new"], source=given["source"]
+        )
     elif given["state"] == "swapped":
         done = databases.swap(given["new"], given["facts"])
     elif given["state"] == "undone":
@@ -142,6 +149,7 @@ def main() -> None:
         "owner": {"type": "str", "default": ""},
         "new": {"type": "str", "default": ""},
         "facts": {"type": "dict", "default": {}},
+        "source": {"type": "str", "choices": ["sql", "fixtures"], "default": "sql"},
         "allowed_extensions": {"type": "list", "elements": "str", "default": []},
         "previous_older_than": {"type": "float"},
         "admin_url": {"type": "str", "default": "", "no_log": True},

@@ -218,7 +218,7 @@ class _Rehearsal:
 
     def _new_database(self, name: str) -> Dsn:
         made = Databases(self._server.admin, name).create(
-            self._role, self._inspection.database, self._plan.allowed_extensions
+            self._role, self._inspection.database, self._plan.allowed_extensions, source=name
         )
         return self._server.dsn(made.database, self._role, self._password)
 

@@ -30,6 +30,8 @@ def from_server(
 ) -> Proof:
     """Given the settings of a server and the URL of a new, empty database, load fixtures into it and prove them.
 
+    What fails leaves no table there, so that it can be tried again.
+
     :raises RestoreError: there are tables already, or other migrations than the archive's
     :raises ProofError: what was loaded differs from the archive
     """
@@ -37,7 +39,7 @@ def from_server(
     clean_up(settings)
     check_application(settings, inspect(source))
     with target_of(settings, url) as target:
-        return into_new(target, source, apps, other_migrations=other_migrations)
+        return into_new(target, source, apps, other_migrations=other_migrations, clear=True)
 
 
 def from_checkout(
@@ -49,7 +51,7 @@ def from_checkout(
     """
     check_name(name, inspect(source))
     with _pointed(code, url) as target:
-        return into_new(target, source, apps, other_migrations=other_migrations)
+        return into_new(target, source, apps, other_migrations=other_migrations, clear=True)
 
 
 @contextmanager

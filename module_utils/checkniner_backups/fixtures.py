@@ -126,6 +126,19 @@ class FixturesProcess(Interpreter):
         self._send(do="place")
         return Place.parse(self._receive("place"))
 
+    def migrations_of_code(self) -> dict[str, tuple[str, ...]]:
+        """Return the names of the migrations that `migrate` would note for each app in an empty database."""
+        self._send(do="migrations")
+        return {app: tuple(names) for app, names in self._receive("migrations")["apps"].items()}
+
+    def clear(self) -> None:
+        """Drop all tables of the database that the application is connected to.
+
+        :raises ApplicationError: that failed
+        """
+        self._send(do="clear")
+        self._receive("cleared")
+
     def load(
         self,
         apps: Sequence[str],

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .account import Account
 from .application import read_activate, run_command
-from .errors import ApplicationError, RestoreError
+from .errors import ApplicationError, BackupsError, RestoreError
 from .fixtures import FixturesProcess
 from .fixtures_proof import prove_fixtures
 from .proof import checked
@@ -90,11 +90,13 @@ def into_new(
     *,
     other_migrations: bool = False,
     progress: Progress | None = None,
+    clear: bool = False,
 ) -> Proof:
     """Given a target that is a new, empty database, migrate it, load fixtures in one transaction and prove them.
 
     :param apps: labels of the apps to load; empty for all that the archive holds
     :param other_migrations: load although the application's migrations are not the archive's
+    :param clear: after a failure, drop the tables that were made: nobody drops the whole database then
     :raises ProofError: what was loaded differs from the archive
     :raises RestoreError: the target is not empty, or of another database, or has other migrations; or the archive does
         not hold the apps
@@ -106,14 +108,29 @@ def into_new(
                 f"the database {place.name} holds {place.tables} tables already", "name a new, empty database"
             )
         chosen = process.registry.require(choose(reader, source, apps))
-        log.info("migrating %s", place.name)
-        target.migrate()
+        # Those of the code, not of the database: what is refused must leave it empty, for the next try.
         if not other_migrations:
-            check_migrations(reader.manifest, process.place(), chosen)
-        report = process.load(chosen, _Members(reader, source, chosen, progress).all(), empty=True)
-        _check_loaded(report, chosen)
-        log.info("loaded %d objects", sum(report.objects.values()))
-        return checked(prove_fixtures(process, report.digests if reader.manifest else {}))
+            check_migrations(reader.manifest, process.migrations_of_code(), chosen)
+        try:
+            log.info("migrating %s", place.name)
+            target.migrate()
+            report = process.load(chosen, _Members(reader, source, chosen, progress).all(), empty=True)
+            _check_loaded(report, chosen)
+            log.info("loaded %d objects", sum(report.objects.values()))
+            return checked(prove_fixtures(process, report.digests if reader.manifest else {}))
+        except BaseException:
+            process.close()  # it may hold locks
+            if clear:
+                _clear(target)
+            raise
+
+
+def _clear(target: Target) -> None:
+    try:
+        with target.started() as process:
+            process.clear()
+    except BackupsError as error:
+        log.warning("what was loaded so far stays: %s", error.message)
 
 
 def into_live(
@@ -134,7 +151,7 @@ def into_live(
     with target.started() as process, opened(source) as reader:
         chosen = choose(reader, source, apps)
         if not other_migrations:
-            check_migrations(reader.manifest, process.place(), chosen)
+            check_migrations(reader.manifest, process.place().migrations, chosen)
         members = _Members(reader, source, chosen, progress).all()
         report = process.load(chosen, members, empty=True, locked=lambda: locked(process), hold=True)
         _check_loaded(report, chosen)
@@ -178,8 +195,8 @@ def _refuse_for_lack_of(apps: Iterable[str], there: Iterable[str]) -> NoReturn:
     )
 
 
-def check_migrations(manifest: Manifest | None, place: Place, apps: Iterable[str]) -> None:
-    """Given an archive's manifest and the database to load into, compare the migrations of the apps.
+def check_migrations(manifest: Manifest | None, migrations: Mapping[str, Iterable[str]], apps: Iterable[str]) -> None:
+    """Given an archive's manifest and the migrations of what it is loaded into, compare those of the apps.
 
     :raises RestoreError: they differ; the message names them
     """
@@ -188,7 +205,7 @@ def check_migrations(manifest: Manifest | None, place: Place, apps: Iterable[str
         return
     ahead, behind = [], []
     for app in apps:
-        here, there = set(place.migrations.get(app, ())), set(theirs.get(app, ()))
+        here, there = set(migrations.get(app, ())), set(theirs.get(app, ()))
         ahead += [f"{app}.{name}" for name in sorted(here - there)]
         behind += [f"{app}.{name}" for name in sorted(there - here)]
     parts = [f"{_named(names)} {word}" for names, word in ((ahead, "only here"), (behind, "only there")) if names]

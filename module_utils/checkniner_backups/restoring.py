@@ -113,7 +113,9 @@ def restore(
     check_application(settings, inspection)
     live, environment = owner_dsn(settings)
     databases = Databases(administration, live.database)
-    created = databases.create(live.user, inspection.database, wish.allowed_extensions, wish.target).database
+    created = databases.create(
+        live.user, inspection.database, wish.allowed_extensions, wish.target, source=wish.source
+    ).database
     try:
         if wish.source == "sql":
             proof = restore_sql(settings, archive, created, skip_settings=wish.skip_settings, progress=progress)

@@ -6,7 +6,7 @@ Names tell which is which, so that nothing needs to be remembered: `<live>_resto
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NEW, PREVIOUS = "restoring", "before"
+_OF_EVERY_DATABASE = ("owner", "encoding", "lc_collate", "lc_ctype", "locale", "size")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,15 @@ def _refuse(problems: Iterable[str]) -> None:
         )
 
 
+def _for_fixtures(facts: Mapping[str, Any], allowed: Collection[str]) -> dict[str, Any]:
+    """Return the facts that matter to a database which the application's own migrations fill.
+
+    The dump's version, roles and extensions do not; an extension that was allowed is what the migrations need.
+    """
+    kept = {name: facts[name] for name in _OF_EVERY_DATABASE if name in facts}
+    return {**kept, "extensions": [each for each in facts.get("extensions", ()) if each["name"] in allowed]}
+
+
 class Databases:
     """The databases of one application, seen by an administrator."""
 
@@ -56,13 +66,19 @@ class Databases:
         self._live = live
         self._dry_run = dry_run
 
-    def create(self, owner: str, facts: Mapping[str, Any], allowed: Iterable[str], name: str = "") -> Change:
+    def create(
+        self, owner: str, facts: Mapping[str, Any], allowed: Iterable[str], name: str = "", *, source: str = "sql"
+    ) -> Change:
         """Given who will load it and the manifest's facts, create an empty database; drop what a killed restore left.
 
         :param allowed: extensions that only a superuser may create, and that may be created
         :param name: a name to take; empty for `<live>_restoring_<stamp>`
+        :param source: what will be loaded, `sql` or `fixtures`
         :raises RestoreError: this server lacks something for the dump; the message lists all of it
         """
+        allowed = tuple(allowed)
+        if source == "fixtures":
+            facts = _for_fixtures(facts, allowed)
         with connect(self._dsn) as connection:
             _refuse(admin.missing_for(connection, facts))
             leftovers = admin.previous_databases(connection, self._live, NEW)

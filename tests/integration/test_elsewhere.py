@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import sqlite3
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from checkniner_backups import elsewhere
@@ -14,7 +16,7 @@ from checkniner_backups.source import Source
 
 from sandbox.control import Control
 from sandbox.server import Server
-from tests.archives import entry, manifest_for, tar
+from tests.archives import archive, entry, manifest_for, tar
 from tests.plugins.application import RunningApplication
 from tests.plugins.fixtures_project import Members
 from tests.plugins.keys import Keys
@@ -66,6 +68,59 @@ def test_a_copy_on_the_operators_machine_and_back(
 
     with pytest.raises(RestoreError, match="of the application 'checkniner'"):
         elsewhere.from_checkout("another", code, Source(archive), url)
+
+
+def test_a_refused_copy_leaves_the_empty_database_empty(
+    server: Server, application: RunningApplication, tmp_path: Path
+) -> None:
+    """Whoever follows the hint and tries again is not refused for what the first try has left."""
+    code = Code(application.path, application.virtualenv)
+    content = dumped(code, application.database.url)
+    with elsewhere._pointed(code, application.database.url) as target, target.started() as process:
+        migrations = {app: list(names) for app, names in process.place().migrations.items()}
+        assert process.migrations_of_code() == process.place().migrations
+    cluster, empty = application.database.cluster, f"{application.database.name}_empty"
+    cluster.create_database(empty, application.database.user)
+    url = cluster.url(empty, application.database.user, application.database.password)
+    copy = application.installed.folder / "copy.db"
+    urls = (url, f"sqlite:///{copy}")
+
+    def packed(name: str, content: dict[str, bytes], migrations: dict[str, list[str]]) -> Source:
+        manifest = replace(manifest_for(content), fixtures={"migrations": migrations})
+        (tmp_path / name).write_bytes(archive(content, manifest))
+        return Source(tmp_path / name)
+
+    ahead = packed("ahead.tar.gz", content, {**migrations, "checkouts": [*migrations["checkouts"], "0077_more"]})
+    odd = content["checkouts.json"].replace(b'"checkouts.airstrip"', b'"checkouts.landing"', 1)
+    broken = packed("broken.tar.gz", {**content, "checkouts.json": odd}, migrations)
+    good = packed("good.tar.gz", content, migrations)
+    for each in urls:
+        with pytest.raises(RestoreError, match=r"checkouts\.0077_more only there") as caught:
+            elsewhere.from_checkout("checkniner", code, ahead, each)
+        assert "other_migrations=true" in caught.value.hint
+        with pytest.raises(ApplicationError, match=r"checkouts\.landing"):
+            elsewhere.from_checkout("checkniner", code, broken, each)
+        assert elsewhere.from_checkout("checkniner", code, ahead, each, other_migrations=True).proven
+        with pytest.raises(RestoreError, match="tables already"):
+            elsewhere.from_checkout("checkniner", code, good, each)
+        with elsewhere._pointed(code, each) as target, target.started() as process:
+            assert process.place().tables > 10  # what was there already is nobody's to clear
+
+    # Of the code's migrations, those are known that migrate would note; one that replaces others is noted with them.
+    squashed = application.path / "checkouts" / "migrations" / "0078_squashed.py"
+    squashed.write_text(
+        "import importlib\n\nfrom django.db import migrations\n\n"
+        "first = importlib.import_module('checkouts.migrations.0001_initial').Migration\n\n\n"
+        "class Migration(migrations.Migration):\n    initial = True\n    replaces = [('checkouts', '0001_initial')]\n"
+        "    dependencies = first.dependencies\n    operations = first.operations\n"
+    )
+    application.owner.own(squashed)
+    another = f"sqlite:///{application.installed.folder / 'another.db'}"
+    with elsewhere._pointed(code, another) as target, target.started() as process:
+        told = process.migrations_of_code()
+        target.migrate()
+        assert process.place().migrations == told
+        assert told["checkouts"] == ("0001_initial", "0078_squashed")
 
 
 def test_settings_that_lead_elsewhere_are_found_before_anything_is_written(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from checkniner_backups.errors import RestoreError
+from checkniner_backups.errors import DatabaseError, RestoreError
 from checkniner_backups.postgres import admin
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.swap import Databases
@@ -60,6 +60,35 @@ def test_a_subscription(restorer: Restorer) -> None:
         assert digest_of(database) == before
     finally:
         cluster.execute(f"DROP SUBSCRIPTION {name}", database=database.name)
+
+
+def test_what_refuses_a_dump_does_not_refuse_fixtures(restorer: Restorer) -> None:
+    """They are Django's objects: the dump's version, roles and extensions are none of theirs."""
+    database, databases = restorer.database, restorer.databases
+    facts = restorer.facts()
+    untrusted = {"name": "file_fdw", "version": "1.0", "schema": "public", "trusted": False}
+    facts |= {
+        "server_major": 99,
+        "roles": ["nobody_knows", *facts["roles"]],
+        "settings": [["nobody_else_knows", "work_mem=1MB"]],
+        "extensions": [untrusted, {**untrusted, "name": "not_packaged_here"}],
+    }
+    with pytest.raises(RestoreError, match=r"PostgreSQL 99.*nobody_else_knows.*not_packaged_here"):
+        databases.create(database.user, facts, ())
+    new = databases.create(database.user, facts, (), source="fixtures").database
+    loaded = restorer.load(new, "fixtures")
+    assert loaded.get("proven"), loaded
+    databases.drop(new, None)
+    # What the application's own migrations need may still be allowed; what matters to every database is checked.
+    extensions = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql'"
+    new = databases.create(database.user, facts, ("file_fdw",), source="fixtures").database
+    assert database.cluster.execute(extensions, database=new) == [("file_fdw",)]
+    databases.drop(new, None)
+    with pytest.raises(RestoreError, match="needs about"):
+        databases.create(database.user, {**facts, "size": 10**18}, (), source="fixtures")
+    with pytest.raises(DatabaseError, match="xx_XX"):
+        databases.create(database.user, {**facts, "lc_collate": "xx_XX"}, (), source="fixtures")
+    assert names_of(database) == {database.name}
 
 
 @pytest.fixture

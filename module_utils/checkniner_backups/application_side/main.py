@@ -12,7 +12,7 @@ from typing import Any
 from .channel import Channel
 from .dump import dump
 from .load import load
-from .place import place
+from .place import clear, migrations_of_code, place
 from .registry import ALIAS, describe, ordered_apps
 
 
@@ -67,5 +67,9 @@ def main() -> None:
             load(channel, command, models_of)
         elif command["do"] == "place":
             place(channel)
+        elif command["do"] == "migrations":
+            migrations_of_code(channel)
+        elif command["do"] == "clear":
+            clear(channel)
         else:
             raise ValueError("unknown command {!r}".format(command["do"]))

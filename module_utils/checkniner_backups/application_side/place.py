@@ -34,3 +34,36 @@ def migrations(connection: Any) -> dict[str, list[str]]:
     for app, name in sorted(MigrationRecorder(connection).applied_migrations()):
         applied.setdefault(app, []).append(name)
     return applied
+
+
+def migrations_of_code(channel: Channel) -> None:
+    """Send the names of the migrations that `migrate` would note for each app in an empty database.
+
+    One that replaces others is noted with all of them.
+    """
+    from django.db.migrations.loader import MigrationLoader
+
+    loader = MigrationLoader(None)
+    noted = set(loader.graph.nodes)
+    replacing = list(noted)
+    while replacing:
+        migration = loader.disk_migrations.get(replacing.pop())
+        more = set(migration.replaces if migration else ()) - noted
+        noted |= more
+        replacing += more
+    found: dict[str, list[str]] = {}
+    for app, name in sorted(noted):
+        found.setdefault(app, []).append(name)
+    channel.send("migrations", apps=found)
+
+
+def clear(channel: Channel) -> None:
+    """Drop all tables, with what depends on them: what a load that failed has made in a database that held none."""
+    from django.db import connections
+
+    connection = connections[ALIAS]
+    cascade = " CASCADE" if connection.vendor == "postgresql" else ""
+    with connection.constraint_checks_disabled(), connection.cursor() as cursor:
+        for name in connection.introspection.table_names(cursor):
+            cursor.execute(f"DROP TABLE IF EXISTS {connection.ops.quote_name(name)}{cascade}")
+    channel.send("cleared")
