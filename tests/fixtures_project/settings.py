@@ -18,6 +18,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.admin",
     "kinds",
+    "unusual",
 ]
 if find_spec("taggit") and find_spec("simple_history"):
     INSTALLED_APPS += ["taggit", "simple_history", "tagged"]

@@ -30,8 +30,9 @@ def test_it_is_what_dumpdata_prints(kinds: KindsProject, filled: Database, tmp_p
         members, report = dump(process)
         assert list(process.registry.apps) == members.closed
         for app in process.registry.apps:
-            same(members[app], expected(reference, app), kinds)
-    slow = {model.label for model in report.models if model.way == "django"}
+            if app != "unusual":  # test_fixtures_unusual.py says what is in it instead
+                same(members[app], expected(reference, app), kinds)
+    slow = {model.label for model in report.models if model.way == "django" and not model.label.startswith("unusual.")}
     assert slow <= DJANGOS, [model for model in report.models if model.label in slow - DJANGOS]
     assert {
         "kinds.everything",

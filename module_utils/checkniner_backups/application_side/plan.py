@@ -29,6 +29,12 @@ class _Joins:
         self.first = alias
 
     def column(self, alias: str, field: Any) -> str:
+        """Given a field of the table with this alias, return its column in SQL.
+
+        :raises NotPlainError: it has none of its own, but stands for several others
+        """
+        if field.column is None:
+            raise NotPlainError("a composite primary key" if field.primary_key else f"{field.name} has no column")
         return f"{alias}.{self.planner.quote(field.column)}"
 
     def join(self, alias: str, field: Any) -> str:

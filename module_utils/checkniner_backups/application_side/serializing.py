@@ -120,12 +120,17 @@ def _with_natural_targets(model: Any, rows: Any) -> Any:
 
 
 def _definite_serializer() -> Any:
-    """Return the application's JSON serializer, with a definite order of many-to-many lists."""
+    """Return the application's JSON serializer, with a definite order of many-to-many lists, and columns alone."""
     from django.core.serializers import get_serializer
 
     base: Any = get_serializer("json")
 
     class Definite(base):  # type: ignore[misc]
+        def handle_fk_field(self, obj: Any, field: Any) -> None:
+            # A ForeignObject has no column: Django would write its target's str(), which nobody can load.
+            if field.column is not None:
+                super().handle_fk_field(obj, field)
+
         def handle_m2m_field(self, obj: Any, field: Any) -> None:
             if field.remote_field.through._meta.auto_created:
                 related = getattr(obj, field.name).all()

@@ -1,0 +1,35 @@
+"""Models that Django alone would dump in part only, or in no definite order, or not at all."""
+
+from __future__ import annotations
+
+from django.db import models
+
+
+class Person(models.Model):
+    name = models.CharField(max_length=20)
+
+    class Meta:
+        ordering = ("name",)
+
+
+if hasattr(models, "CompositePrimaryKey"):  # Django 5.2
+
+    class Line(models.Model):
+        pk = models.CompositePrimaryKey("order", "n", "day")
+        order = models.ForeignKey(Person, models.CASCADE)
+        n = models.IntegerField()
+        day = models.DateField()
+        text = models.CharField(max_length=20)
+
+    class Remark(models.Model):
+        """Refers to such a key in the way that Django's documentation shows."""
+
+        line_order = models.IntegerField()
+        line_n = models.IntegerField()
+        line_day = models.DateField()
+        line = models.ForeignObject(
+            Line,
+            models.DO_NOTHING,
+            from_fields=("line_order", "line_n", "line_day"),
+            to_fields=("order_id", "n", "day"),
+        )
