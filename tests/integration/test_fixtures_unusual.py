@@ -76,3 +76,22 @@ def test_what_refers_to_a_composite_primary_key(kinds: KindsProject, database: D
     members, _ = dumped(kinds, database, tmp_path)
     assert objects(members, "remark")[0]["fields"] == {"line_order": 2, "line_n": 1, "line_day": "2026-01-02"}
     comes_back(kinds, database, members, tmp_path, "line", "remark")
+
+
+def test_a_key_that_refers_to_what_is_ordered(kinds: KindsProject, database: Database, tmp_path: Path) -> None:
+    database.execute("INSERT INTO unusual_person (id, name) SELECT n, 'the same' FROM generate_series(1, 200) n")
+    database.execute("INSERT INTO unusual_badge SELECT n, 0 FROM generate_series(1, 200) n ORDER BY random()")
+    database.execute("INSERT INTO unusual_employee SELECT n, 0 FROM generate_series(1, 200) n ORDER BY random()")
+    before, report = dumped(kinds, database, tmp_path)
+    for model in ("badge", "employee"):
+        assert [found["pk"] for found in objects(before, model)] == list(range(1, 201))
+    assert {model.label: model.way for model in report.models}["unusual.badge"] == "fast"
+    # Saved again as it was, a row lies elsewhere in the table; another app's rows do not move it either.
+    database.execute("UPDATE unusual_badge SET number = number WHERE person_id < 50")
+    database.execute("UPDATE unusual_employee SET room = room WHERE person_ptr_id < 50")
+    assert dumped(kinds, database, tmp_path)[0][APP] == before[APP]
+    database.execute("UPDATE unusual_person SET name = 'aaa' WHERE id = 200")
+    after, _ = dumped(kinds, database, tmp_path)
+    for model in ("badge", "employee"):
+        assert objects(after, model) == objects(before, model)
+    comes_back(kinds, database, after, tmp_path, "person", "badge", "employee")

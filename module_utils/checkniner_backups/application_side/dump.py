@@ -1,8 +1,9 @@
 """All apps' fixtures from one snapshot: what `dumpdata --all --indent 4` prints for each, byte for byte.
 
 Foreign keys are natural keys where there are some. Primary keys are kept, except those of content types and
-permissions (see `registry`), which are also ordered by natural key. Many-to-many lists are in the order of the
-related model, then of its primary key; Django before 6.1 leaves ties as the database finds them.
+permissions (see `registry`), which are also ordered by natural key. A model whose key is a foreign key is ordered by
+that key's values, not as the model that it refers to. Many-to-many lists are in the order of the related model, then of
+its primary key; Django before 6.1 leaves ties as the database finds them.
 
 A plain model is read by COPY (see `plan`), after two proofs in the same snapshot: no row holds a value that SQL
 writes differently, and a sample of rows comes out of Django's own serializer with the same bytes.

@@ -141,7 +141,7 @@ class Planner:
         return draft.finish(joins.sql, table, key, order, sample)
 
     def _order_of_objects(self, model: Any, joins: _Joins, key: str) -> str:
-        """Given a model, return the order of its objects in SQL: Django's, by primary key.
+        """Given a model, return the order of its objects in SQL: by primary key, as `all_rows` has it.
 
         Rows without a primary key in the fixture are in the order of natural keys, so that two databases can be
         compared; Django would follow the accidental ids.
@@ -152,8 +152,6 @@ class Planner:
             if meta.label == "auth.Permission":
                 natural = natural[1:] + natural[:1]
             return ", ".join(f'{column} COLLATE "C"' for column in natural)
-        if meta.pk.remote_field and meta.pk.remote_field.model._meta.ordering:
-            raise NotPlainError("its primary key refers to a model that has an order of its own")
         return key
 
     def _scalar(self, joins: _Joins, alias: str, field: Any) -> Scalar:

@@ -90,7 +90,8 @@ def all_rows(model: Any) -> Any:
     """Given a model, return all its rows as Django's own query, in the order of the fixture."""
     rows = model._base_manager.using(ALIAS)
     if model._meta.label not in NATURAL_PRIMARY:
-        return rows.order_by(model._meta.pk.name)
+        # By a foreign key's column: its name would mean the order of the model it refers to, which may have ties.
+        return rows.order_by(model._meta.pk.attname)
     from django.db import connections
     from django.db.models.functions import Collate
 

@@ -12,6 +12,17 @@ class Person(models.Model):
         ordering = ("name",)
 
 
+class Badge(models.Model):
+    """Its key refers to a model whose order has ties."""
+
+    person = models.OneToOneField(Person, models.CASCADE, primary_key=True)
+    number = models.IntegerField(default=0)
+
+
+class Employee(Person):
+    room = models.IntegerField(default=0)
+
+
 if hasattr(models, "CompositePrimaryKey"):  # Django 5.2
 
     class Line(models.Model):
