@@ -78,6 +78,26 @@ def test_what_refers_to_a_composite_primary_key(kinds: KindsProject, database: D
     comes_back(kinds, database, members, tmp_path, "line", "remark")
 
 
+def test_rows_that_a_base_manager_hides(kinds: KindsProject, database: Database, tmp_path: Path) -> None:
+    database.execute(
+        "INSERT INTO unusual_hiding (id, name, hidden, successor_id) VALUES"
+        " (1, 'first', true, 3), (2, 'second', false, 3), (3, 'third', true, NULL)"
+    )
+    database.execute("INSERT INTO unusual_hiding_friends (from_hiding_id, to_hiding_id) VALUES (1, 3), (3, 2)")
+    database.execute("INSERT INTO unusual_refers (to_id) VALUES (3), (2)")
+    members, report = dumped(kinds, database, tmp_path)
+    assert report.warnings == ()
+    assert [(found["pk"], found["fields"]["successor"]) for found in objects(members, "hiding")] == [
+        (1, ["third"]), (2, ["third"]), (3, None),
+    ]  # fmt: skip
+    assert objects(members, "hiding")[0]["fields"]["friends"] == [["third"]]
+    assert [found["fields"]["to"] for found in objects(members, "refers")] == [["third"], ["second"]]
+    comes_back(kinds, database, members, tmp_path, "hiding", "refers")
+    assert database.execute("SELECT from_hiding_id, to_hiding_id FROM unusual_hiding_friends ORDER BY 1") == [
+        (1, 3), (3, 2),
+    ]  # fmt: skip
+
+
 def test_a_key_that_refers_to_what_is_ordered(kinds: KindsProject, database: Database, tmp_path: Path) -> None:
     database.execute("INSERT INTO unusual_person (id, name) SELECT n, 'the same' FROM generate_series(1, 200) n")
     database.execute("INSERT INTO unusual_badge SELECT n, 0 FROM generate_series(1, 200) n ORDER BY random()")

@@ -3,7 +3,8 @@
 Foreign keys are natural keys where there are some. Primary keys are kept, except those of content types and
 permissions (see `registry`), which are also ordered by natural key. A model whose key is a foreign key is ordered by
 that key's values, not as the model that it refers to. Many-to-many lists are in the order of the related model, then of
-its primary key; Django before 6.1 leaves ties as the database finds them.
+its primary key; Django before 6.1 leaves ties as the database finds them. Rows that a manager hides are there; only in
+many-to-many lists, what the related model's default manager hides is missing, which is told as a warning.
 
 A plain model is read by COPY (see `plan`), after two proofs in the same snapshot: no row holds a value that SQL
 writes differently, and a sample of rows comes out of Django's own serializer with the same bytes.
@@ -193,9 +194,11 @@ class _Dump:
 
     def _warn_of_hidden(self, model: Any) -> None:
         """Warn of many-to-many rows whose targets the related model's default manager hides: Django leaves them out."""
+        from django.db.models import QuerySet
+
         for field in auto_many_to_many(model):
             target = field.remote_field.model
-            through = field.remote_field.through._base_manager.using(ALIAS)
+            through = QuerySet(field.remote_field.through, using=ALIAS)
             visible = target._default_manager.using(ALIAS).order_by().values("pk")
             hidden = through.exclude(**{field.m2m_reverse_field_name() + "__in": visible})
             if type(target._default_manager).__module__.startswith("django.") or not hidden.exists():

@@ -281,4 +281,6 @@ def _insert(batch: list[Any]) -> None:
 
 
 def _raw_insert(model: Any, columns: list[Any], instances: list[Any]) -> None:
-    model._base_manager.using(ALIAS)._insert(instances, fields=columns, raw=True, using=ALIAS)
+    from django.db.models import QuerySet
+
+    QuerySet(model, using=ALIAS)._insert(instances, fields=columns, raw=True, using=ALIAS)

@@ -13,7 +13,7 @@ from .channel import Channel
 from .dump import dump
 from .load import load
 from .place import clear, migrations_of_code, place
-from .registry import ALIAS, describe, ordered_apps
+from .registry import ALIAS, describe, ordered_apps, see_every_row
 
 
 def one_line(error: BaseException) -> str:
@@ -47,6 +47,7 @@ def main() -> None:
     connection = connections[ALIAS]
     connection.queries_log = collections.deque(maxlen=0)  # with DEBUG, Django keeps the last 9,000 statements
     connection.ensure_connection()
+    see_every_row()
     models_of = ordered_apps()
     channel.send(
         "ready",

@@ -52,17 +52,6 @@ def check_descriptor(field: Any) -> None:
             raise NotPlainError(f"{field.name} has a {name} of its own")
 
 
-def check_base_manager(model: Any) -> None:
-    """Given a model, make sure that its base manager sees all rows, as they are.
-
-    :raises NotPlainError: it may not
-    """
-    from django.db.models import Manager
-
-    if type(model._base_manager) is not Manager:
-        raise NotPlainError(f"{model._meta.label} has a base manager of its own")
-
-
 def check_default_manager(model: Any) -> None:
     """Given the target of a many-to-many field, make sure that its default manager, which Django asks, sees all rows.
 

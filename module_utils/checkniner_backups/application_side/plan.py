@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Dict  # noqa: UP035  Python 3.8
 
 from .columns import INTEGERS, ColumnTypes, NotPlainError, Scalar, require_own_class, scalar
-from .plainness import check_base_manager, check_default_manager, check_descriptor, check_model
+from .plainness import check_default_manager, check_descriptor, check_model
 from .registry import NATURAL_PRIMARY
 from .statement import NEWLINE, Draft, Plan, json_list, literal, sample_of
 
@@ -109,7 +109,6 @@ class Planner:
             raise NotPlainError(self.refused)
         meta = model._meta
         check_model(model)
-        check_base_manager(model)
         if self.types.relation_kind(meta.db_table) not in ("r", "p", "m", "v"):
             raise NotPlainError("its table is not there")
         if "%" in "".join([meta.db_table] + [field.column for field in meta.local_concrete_fields]):
@@ -198,7 +197,6 @@ class Planner:
 
         concrete = model._meta.concrete_model
         check_model(concrete)
-        check_base_manager(model)
         label = concrete._meta.label
         if model.natural_key is AbstractBaseUser.natural_key:
             if model.get_username is not AbstractBaseUser.get_username:

@@ -88,7 +88,9 @@ class _Counter:
 
 def all_rows(model: Any) -> Any:
     """Given a model, return all its rows as Django's own query, in the order of the fixture."""
-    rows = model._base_manager.using(ALIAS)
+    from django.db.models import QuerySet
+
+    rows = QuerySet(model, using=ALIAS)  # a manager may hide some, also the base manager
     if model._meta.label not in NATURAL_PRIMARY:
         # By a foreign key's column: its name would mean the order of the model it refers to, which may have ties.
         return rows.order_by(model._meta.pk.attname)
@@ -104,7 +106,7 @@ def all_rows(model: Any) -> Any:
 
 def _with_natural_targets(model: Any, rows: Any) -> Any:
     """Given a query, let it fetch the targets whose natural keys are needed, instead of one query for each row."""
-    from django.db.models import ForeignKey, Manager
+    from django.db.models import ForeignKey
 
     names = [
         field.name
@@ -113,7 +115,6 @@ def _with_natural_targets(model: Any, rows: Any) -> Any:
         and field.serialize
         and field.db_constraint
         and hasattr(field.remote_field.model, "natural_key")
-        and type(field.remote_field.model._base_manager) is Manager
     ]
     if model._meta.label == "auth.Permission":
         names = ["content_type"]

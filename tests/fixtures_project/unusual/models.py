@@ -23,6 +23,37 @@ class Employee(Person):
     room = models.IntegerField(default=0)
 
 
+class Visible(models.Manager):
+    def get_queryset(self):
+        return super().get_queryset().filter(hidden=False)
+
+
+class Known(models.Manager):
+    def get_by_natural_key(self, name):
+        return self.get(name=name)
+
+
+class Hiding(models.Model):
+    """Its base manager, which Django itself asks, hides rows."""
+
+    name = models.CharField(max_length=20, unique=True)
+    hidden = models.BooleanField(default=False)
+    successor = models.ForeignKey("self", models.CASCADE, null=True)
+    friends = models.ManyToManyField("self", symmetrical=False)
+    objects = Known()
+    visible = Visible()
+
+    class Meta:
+        base_manager_name = "visible"
+
+    def natural_key(self):
+        return (self.name,)
+
+
+class Refers(models.Model):
+    to = models.ForeignKey(Hiding, models.CASCADE)
+
+
 if hasattr(models, "CompositePrimaryKey"):  # Django 5.2
 
     class Line(models.Model):
