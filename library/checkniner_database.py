@@ -27,7 +27,8 @@ options:
     type: str
     required: true
   owner:
-    description: The role that loads the new database, with V(created).
+    description: The application's role. With V(created) it owns the new database; with V(swapped) it keeps the right
+      to connect.
     type: str
     default: ""
   new:
@@ -126,7 +127,7 @@ def change(module: AnsibleModule) -> dict[str, Any]:
             given["owner"], given["facts"], given["allowed_extensions"], given["new"], source=given["source"]
         )
     elif given["state"] == "swapped":
-        done = databases.swap(given["new"], given["facts"])
+        done = databases.swap(given["new"], given["facts"], given["owner"])
     elif given["state"] == "undone":
         done = databases.undo(given["new"])
     else:

@@ -127,7 +127,7 @@ def restore(
             return Restored(proof.words, proof.proven, created)
         with _Commands(settings, environment, wish) as commands:
             saved = _saved(settings, wish)
-            swapped = databases.swap(created, inspection.database)
+            swapped = databases.swap(created, inspection.database, application=live)
             log.info("%s is live; the database before it is kept as %s", created, swapped.previous or "none")
     except BaseException:
         _drop(administration, created, live.database)

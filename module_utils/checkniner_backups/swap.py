@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
 
-from .errors import RestoreError
+from .errors import DatabaseError, RestoreError
 from .postgres import admin
 from .postgres.dsn import Dsn
+from .postgres.privileges import hand_over
 from .postgres.room import lacking_room
 from .postgres.session import connect
 
@@ -56,6 +57,16 @@ def _for_fixtures(facts: Mapping[str, Any], allowed: Collection[str]) -> dict[st
     """
     kept = {name: facts[name] for name in _OF_EVERY_DATABASE if name in facts}
     return {**kept, "extensions": [each for each in facts.get("extensions", ()) if each["name"] in allowed]}
+
+
+def _try(application: Dsn) -> None:
+    try:
+        with connect(application):
+            pass
+    except DatabaseError as error:
+        raise RestoreError(
+            f"the application cannot connect to {error.message}", "the running database is unchanged"
+        ) from None
 
 
 class Databases:
@@ -106,12 +117,15 @@ class Databases:
                 raise
             return change
 
-    def swap(self, new: str, facts: Mapping[str, Any]) -> Change:
+    def swap(self, new: str, facts: Mapping[str, Any], role: str = "", *, application: Dsn | None = None) -> Change:
         """Given the new database's name and the manifest's facts, make it the live one; keep the old one.
 
         The new live database belongs to whom the old one belonged to, or else to whom the manifest names.
 
-        :raises RestoreError: the old database cannot be left; nothing was changed
+        :param role: the application's role; empty for whom the new database belongs to
+        :param application: the application's own way to the live database, if it is known: it is tried with the new
+        :raises RestoreError: the old database cannot be left, or the application could not connect to the new one;
+            nothing was changed
         """
         with connect(self._dsn) as connection:
             before = self._names(connection)
@@ -120,7 +134,10 @@ class Databases:
             after = tuple(sorted({*before, self._live, *([previous] if there else [])} - {new}))
             if self._dry_run:
                 return Change(before, after, self._live, previous if there else "")
-            admin.hand_over(connection, new, admin.owner_of(connection, self._live) or facts.get("owner", ""))
+            role = (application.user if application else role) or admin.owner_of(connection, new)
+            hand_over(connection, new, self._live, role, facts)
+        if application:
+            _try(application.to(new))
         done = admin.swap(self._dsn, self._live, new, previous)
         return Change(before, after, self._live, previous if there else "", done.outage)
 

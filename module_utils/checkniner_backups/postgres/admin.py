@@ -34,7 +34,6 @@ _SESSIONS = "SELECT pid, usename FROM pg_stat_activity WHERE datname = %s AND pi
 _TERMINATE = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()
 """
-_ROLE = "SELECT 1 FROM pg_roles WHERE rolname = %s"
 _BLOCKERS = """
 SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = %(name)s
 UNION ALL
@@ -103,15 +102,6 @@ def is_ours(connection: Connection, name: str) -> bool:
     """Given a database's name, return whether `mark_as_ours` was called for it."""
     query = "SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
     return fetch_all(connection, query, name) == [(_OURS,)]
-
-
-def hand_over(connection: Connection, name: str, owner: str) -> None:
-    """Given a database and a role, let it belong to that role, if there is such a role."""
-    from psycopg import sql
-
-    if owner and owner != owner_of(connection, name) and fetch_all(connection, _ROLE, owner):
-        statement = sql.SQL("ALTER DATABASE {} OWNER TO {}")
-        connection.execute(statement.format(sql.Identifier(name), sql.Identifier(owner)))
 
 
 def missing_for(connection: Connection, facts: Mapping[str, Any]) -> list[str]:

@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DatabaseError, RestoreError
 from .dsn import Dsn
+from .privileges import PRIVILEGES
 from .session import connect, translated
 
 if TYPE_CHECKING:
     from .session import Connection
-
-_PRIVILEGES = {"CREATE", "CONNECT", "TEMPORARY"}
 
 
 def apply_properties(dsn: Dsn, facts: Mapping[str, Any]) -> None:
@@ -37,7 +36,7 @@ def apply_properties(dsn: Dsn, facts: Mapping[str, Any]) -> None:
             return
         connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
         for grantee, privilege, grantable in facts["privileges"]:
-            if grantee == facts.get("owner") or privilege not in _PRIVILEGES:
+            if grantee == facts.get("owner") or privilege not in PRIVILEGES:
                 continue
             statement = sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
                 sql.SQL(privilege),
