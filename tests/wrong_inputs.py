@@ -14,6 +14,7 @@ from psycopg import sql
 from sandbox import guard
 from sandbox.keys import Keyring
 from sandbox.server import Server
+from tests import routing
 from tests.plugins.postgres import Database
 
 
@@ -183,6 +184,11 @@ def broken_application(world: World) -> CompletedProcess[str]:
 
 def unknown_app(world: World) -> CompletedProcess[str]:
     with environment(world, CHECKNINER_BACKUPS_BUSINESS_APPS="auth,checkuots"):
+        return world.server.run("run", check=False)
+
+
+def routed_model(world: World) -> CompletedProcess[str]:
+    with activate(world, **routing.keep_elsewhere(world.server.application, "checkouts.pilotweight")):
         return world.server.run("run", check=False)
 
 

@@ -32,7 +32,7 @@ def check(settings: Settings) -> list[str]:
     with state.lock(), state.work_folder() as folder:
         python = settings.virtualenv / "bin" / "python"
         with FixturesProcess.start(python, settings.application_path, environment, folder) as process:
-            tables = process.registry.tables(settings.business_apps)
+            tables = process.registry.business_tables(settings.business_apps)
             apps = ", ".join(settings.business_apps)
             lines.append(f"Django {process.registry.django}: business apps {apps}, {len(tables)} tables")
     if settings.encryption:

@@ -35,18 +35,37 @@ class Registry:
     :param django: version
     :param python: version
     :param apps: the models of each app that has a fixture
+    :param elsewhere: labels of the models that a database router keeps out of the database that is dumped, by app
     """
 
     django: str
     python: str
     apps: Mapping[str, tuple[Model, ...]]
+    elsewhere: Mapping[str, tuple[str, ...]]
 
     @classmethod
     def parse(cls, message: Mapping[str, Any]) -> Registry:
         """Given the `ready` message, return the registry."""
         models = message["models"]
         apps = {app: tuple(Model(**model) for model in models[app]) for app in message["apps"]}
-        return cls(django=message["django"], python=message["python"], apps=apps)
+        elsewhere = {app: tuple(labels) for app, labels in message["elsewhere"].items()}
+        return cls(django=message["django"], python=message["python"], apps=apps, elsewhere=elsewhere)
+
+    def business_tables(self, apps: Sequence[str]) -> tuple[str, ...]:
+        """Given labels of the business apps, return what `tables` does, if all their models are in this database.
+
+        :raises SettingsError: one of them is not an app with models, or has a model that no archive would hold
+        """
+        missing = [label for app in apps for label in self.elsewhere.get(app, ())]
+        if missing:
+            raise SettingsError(
+                f"a database router keeps {', '.join(missing)} out of the database that is backed up: no archive would"
+                " hold what a business app holds",
+                "leave the app out of checkniner_backups_business_apps, and save that other database by other means; the"
+                " app's other models stay in every archive, but their change alone saves none, unless they move to an app"
+                " of their own",
+            )
+        return self.tables(apps)
 
     def require(self, apps: Sequence[str]) -> tuple[str, ...]:
         """Given labels of apps, return them in the order of the fixtures.

@@ -124,7 +124,8 @@ class _Attempt:
         def ready() -> None:
             if starting:
                 starting.read()
-            process.registry.tables(self.job.settings.business_apps)  # an unknown app is told before it is read
+            # What is wrong with an app is told before it is read.
+            process.registry.business_tables(self.job.settings.business_apps)
 
         folder = self.folder / "dataset"
         shutil.rmtree(folder, ignore_errors=True)  # of an earlier attempt
@@ -141,6 +142,8 @@ class _Attempt:
             return Dumped(verdict)
         same_django = self.job.saved is not None and self.job.saved.django == memory.django
         fault = same_django and not self.job.force and (cheap is not None or self._mark_says_unchanged(snapshot))
+        for app, labels in process.registry.elsewhere.items():
+            log.warning("in no archive, for a database router keeps it elsewhere: %s of app %s", ", ".join(labels), app)
         return Dumped(verdict, dataset, memory, fault)
 
     def _mark_says_unchanged(self, snapshot: Snapshot) -> bool:

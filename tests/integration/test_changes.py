@@ -8,10 +8,11 @@ from contextlib import ExitStack
 
 import pytest
 from checkniner_backups.changes import Look
-from checkniner_backups.errors import BackupsError
+from checkniner_backups.errors import BackupsError, SettingsError
 
 from sandbox.postgres import Cluster
 from tests.looks import Looks, looks, must_be_quiet, must_ignore, must_see
+from tests.routing import keep_elsewhere
 
 __all__ = ["looks"]
 
@@ -229,3 +230,26 @@ def test_an_ignored_field_alone_is_no_change_but_stands_in_the_archive(looks: Lo
     assert "2031-01-02 03:04:05.678+00" in looks.sql
     logins = [each["fields"]["last_login"] for each in looks.objects("auth.user")]
     assert "2031-01-02T03:04:05.678Z" in logins
+
+
+def test_a_model_that_is_kept_in_another_database_is_told(looks: Looks, caplog: pytest.LogCaptureFixture) -> None:
+    installed = looks.application.installed
+    installed.environment.update(keep_elsewhere(installed, "admin.logentry"))
+    installed.write_activate()
+    must_be_quiet(looks)
+    looks.application.change()
+    must_see(looks, "checkouts_airstrip")
+    assert [record.levelname for record in caplog.records if "admin.logentry" in record.message] == ["WARNING"]
+    assert "admin.json" not in looks.members
+
+    before = looks.look(force=True)
+    assert before.changed
+    for elsewhere in (["checkouts.pilotweight"], ["auth.user", "auth.group", "auth.permission"]):
+        installed.environment.update(keep_elsewhere(installed, *elsewhere))
+        installed.write_activate()
+        looks.application.change()
+        with pytest.raises(SettingsError, match=elsewhere[0]) as caught:
+            looks.look()
+        assert "checkniner_backups_business_apps" in caught.value.hint
+    looks.set(business_apps=("checkouts",))
+    assert looks.look().changed

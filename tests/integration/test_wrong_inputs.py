@@ -93,6 +93,7 @@ CASES: list[Case] = [
     (wrong.activate_without_url, 4, "sets no DATABASE_URL", "export DATABASE_URL"),
     (wrong.broken_application, 4, "checkniner.nonesuch", ""),
     (wrong.unknown_app, 3, "checkuots", "admin, auth, checkouts"),
+    (wrong.routed_model, 3, "checkouts.pilotweight", "checkniner_backups_business_apps"),
     (wrong.closed_table, 5, "closed", "SELECT"),
     (wrong.hidden_rows, 5, "hiding", "BYPASSRLS"),
     (wrong.as_root, 3, "root", "owner"),

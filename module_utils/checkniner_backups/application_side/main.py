@@ -13,7 +13,7 @@ from .channel import Channel
 from .dump import dump
 from .load import load
 from .place import clear, migrations_of_code, place
-from .registry import ALIAS, describe, ordered_apps, see_every_row
+from .registry import ALIAS, describe, models_elsewhere, ordered_apps, see_every_row
 
 
 def one_line(error: BaseException) -> str:
@@ -55,6 +55,7 @@ def main() -> None:
         python=".".join(map(str, sys.version_info[:3])),
         apps=list(models_of),
         models=describe(models_of),
+        elsewhere=models_elsewhere(),
     )
     while True:
         command: dict[str, Any] | None = channel.receive()

@@ -22,6 +22,18 @@ def dumped_models(config: Any) -> list[Any]:
     return [model for model in models if not model._meta.proxy and router.allow_migrate_model(ALIAS, model)]
 
 
+def models_elsewhere() -> dict[str, list[str]]:
+    """Return the labels of the models that are in no fixture, by app: a database router keeps them out of `ALIAS`."""
+    from django.apps import apps
+    from django.db import router
+
+    found: dict[str, list[str]] = {}
+    for model in apps.get_models():
+        if not model._meta.proxy and not router.allow_migrate_model(ALIAS, model):
+            found.setdefault(model._meta.app_label, []).append(model._meta.label_lower)
+    return found
+
+
 def ordered_apps() -> dict[str, list[Any]]:
     """Return the models of each app that has some: an app comes after those whose natural keys it refers to.
 
