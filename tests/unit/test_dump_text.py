@@ -31,6 +31,31 @@ def test_only_the_dumps_own_end_is_left_out() -> None:
     assert b"".join(loadable([text])).endswith(b"\\unrestrict other\n")
 
 
+PUBLIC = b"""--
+-- Name: public; Type: SCHEMA; Schema: -; Owner: postgres
+--
+
+-- *not* creating schema, since initdb creates it
+
+
+ALTER SCHEMA public OWNER TO postgres;
+
+CREATE FUNCTION f() RETURNS void LANGUAGE sql AS $$
+ALTER SCHEMA public OWNER TO postgres;
+$$;
+"""
+
+
+def test_the_schema_public_is_given_only_to_whom_the_role_may_become() -> None:
+    line = b"ALTER SCHEMA public OWNER TO postgres;\n"
+    without = PUBLIC.replace(line, b"", 1)
+    assert without.count(line) == 1
+    assert b"".join(loadable([PUBLIC + DATA])) == without + DATA
+    assert b"".join(loadable([PUBLIC + DATA], roles={"postgres"})) == PUBLIC + DATA
+    alone = PUBLIC.replace(b"Name: public;", b"Name: other;")
+    assert b"".join(loadable([alone + DATA])) == alone + DATA
+
+
 @pytest.mark.parametrize("text", [b"", b"CREATE TABLE t;\n", NEW[:-100]])
 def test_a_dump_without_its_end_is_refused(text: bytes) -> None:
     with pytest.raises(ArchiveError, match="ends before its end"):

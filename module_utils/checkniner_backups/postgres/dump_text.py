@@ -20,6 +20,12 @@ _TRANSACTION_TIMEOUT = b"SET transaction_timeout = 0;\n"
 # What pg_dump writes before the first object.
 _HEAD_LINE = re.compile(rb"(?:|--.*|\\restrict .*|SET .*;|SELECT pg_catalog\.set_config\(.*\);)\n")
 _SCHEMA = re.compile(rb"^CREATE SCHEMA (.+);\n", re.MULTILINE)
+# Only what pg_dump writes below its own heading, once, before all functions and strings but a schema's comment.
+_PUBLIC = re.compile(
+    rb"(^-- Name: public; Type: SCHEMA; Schema: -; Owner: [^\n]*\n--\n(?:--[^\n]*\n|\n)*)"
+    rb"ALTER SCHEMA public OWNER TO ([^\n]+);\n",
+    re.MULTILINE,
+)
 _COMPLETE = b"-- PostgreSQL database dump complete"
 _HEAD = 1 << 24
 """Bytes within which the first data is expected."""
@@ -28,11 +34,17 @@ _TAIL = 1024
 
 
 def loadable(
-    chunks: Iterable[bytes], schemas: Collection[str] = (), *, transaction_timeout: bool = True
+    chunks: Iterable[bytes],
+    schemas: Collection[str] = (),
+    roles: Collection[str] = (),
+    *,
+    transaction_timeout: bool = True,
 ) -> Iterator[bytes]:
     """Given a dump piece by piece, yield it without the lines that would stop a load into a prepared database.
 
     :param schemas: names of schemas that are there already
+    :param roles: whom the one who loads may give the schema `public` to. From others it stays the database's owner's,
+        as in every new database; the dump's own GRANTs say who else may use it
     :param transaction_timeout: whether the server has the setting of that name, which came with PostgreSQL 17
     :raises ArchiveError: the dump ends before its end: `pg_dump` had not finished it
     """
@@ -49,6 +61,7 @@ def loadable(
         start = _without_transaction_timeout(start)
     start = _COMMENT.sub(b"", start)
     start = _SCHEMA.sub(lambda found: b"" if _name(found[1]) in schemas else found[0], start)
+    start = _PUBLIC.sub(lambda found: found[0] if _name(found[2]) in roles else found[1], start, count=1)
     token = _RESTRICT.search(start)
     start = _RESTRICT.sub(b"", start, count=1)
     rest = start + copy[1:] + data

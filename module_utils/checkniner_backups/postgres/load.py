@@ -26,9 +26,13 @@ from ..account import Account, ourselves
 from ..errors import DatabaseError
 from .dsn import Dsn, client_program
 from .dump_text import loadable
+from .fitness import may_become
+from .session import connect, server_major
 
 # Safe in a database that nobody uses yet: a crash during the load leaves a database that is dropped anyway.
 _OPTIONS = "-c synchronous_commit=off -c maintenance_work_mem=256MB -c statement_timeout=0 -c lock_timeout=0"
+_KNOWS_TIMEOUT = 17
+"""The first major version of PostgreSQL that has the setting `transaction_timeout`."""
 # No process, no file that grows, no core dump. The kernel does not count root's processes: root loads nothing.
 _POWERLESS = ("prlimit", "--nproc=0:0", "--fsize=0:0", "--core=0:0", "--")
 
@@ -43,10 +47,11 @@ def load_sql(dsn: Dsn, chunks: Iterable[bytes], schemas: Collection[str] = (), a
     """
     program = client_program("psql")
     _check_restricts(program)
+    with connect(dsn) as connection:
+        roles, knows_timeout = may_become(connection), server_major(connection) >= _KNOWS_TIMEOUT
     command = [*_POWERLESS, str(program), "-X", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-o", "/dev/null"]
     environment = dsn.environment()
     environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} {_OPTIONS}".lstrip()  # of two, the last one counts
-    knows_timeout = _server_major(dsn, program, environment, account) >= 17
     noise: list[bytes] = []
     with subprocess.Popen(
         command, env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
@@ -59,7 +64,7 @@ def load_sql(dsn: Dsn, chunks: Iterable[bytes], schemas: Collection[str] = (), a
         listener.start()
         try:
             psql.stdin.write(f"\\restrict {secrets.token_hex(32)}\n".encode())
-            for chunk in loadable(chunks, schemas, transaction_timeout=knows_timeout):
+            for chunk in loadable(chunks, schemas, roles, transaction_timeout=knows_timeout):
                 psql.stdin.write(chunk)
             psql.stdin.close()
         except BrokenPipeError:
@@ -75,17 +80,6 @@ def load_sql(dsn: Dsn, chunks: Iterable[bytes], schemas: Collection[str] = (), a
         listener.join()
     if psql.returncode != 0:
         raise _failed(dsn, psql.returncode, b"".join(noise).decode(errors="replace"))
-
-
-def _server_major(dsn: Dsn, program: Path, environment: dict[str, str], account: Account | None) -> int:
-    """Ask the server as the load itself does: another user may be let in another way."""
-    done = subprocess.run(
-        [*_POWERLESS, program, "-X", "-A", "-t", "-q", "-w", "-c", "SHOW server_version_num"], env=environment, cwd="/",
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, **(account or ourselves()).options(),
-    )  # fmt: skip
-    if done.returncode != 0:
-        raise _failed(dsn, done.returncode, done.stderr)
-    return int(done.stdout) // 10000
 
 
 def _failed(dsn: Dsn, status: int, noise: str) -> DatabaseError:
