@@ -110,7 +110,7 @@ table:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import drill
+from ansible.module_utils.checkniner_backups import drill, drill_record
 from ansible.module_utils.checkniner_backups.store import Store
 from ansible.module_utils.checkniner_backups.terminal import table
 from ansible.module_utils.checkniner_backups.watchdog import ping
@@ -138,14 +138,14 @@ def rehearse(module: AnsibleModule) -> dict[str, Any]:
             "table": [f"would drill {each.key}" for each in archives],
         }
     found = list(drill.rehearse(store, archives, plan))
-    good = all(each.result.verdict == drill.GOOD and each.record for each in found)
+    good = all(each.result.verdict == drill_record.GOOD and each.record for each in found)
     if good and given["watchdog_url"]:
         ping(given["watchdog_url"])
     return {
         "changed": True,
         "good": good,
         "results": [{**asdict(each.result), "record": each.record} for each in found],
-        "table": table(drill.rows(found), HEAD).splitlines(),
+        "table": table(drill_record.rows(found), HEAD).splitlines(),
     }
 
 

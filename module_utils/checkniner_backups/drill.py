@@ -12,14 +12,14 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta, timezone
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from . import __version__
 from .account import unprivileged
 from .application import read_activate
+from .drill_record import BAD, FOLDER, GOOD, UNPROVEN, Rehearsed, Result, record
 from .errors import BackupsError, DatabaseError, RestoreError, StoreError
 from .restore import load_and_prove
 from .source import Source, inspect, is_plain
@@ -35,16 +35,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-FOLDER = "drills/"
-"""Below the store's prefix."""
-GOOD, UNPROVEN, BAD = "good", "not proven", "bad"
 NOT_DRILLED = "not drilled: no code of the application on this machine"
 _HEAD = 65536
 """Bytes that are fetched for the session key."""
 _NO_ROLE = re.compile(r'role "([^"]+)" does not exist')
 _ROLES = 20
 """So many roles an archive without a manifest may name."""
-_LEFT = re.compile(r"([0-9-]{10}T[0-9:]{8})\.json\Z")
 
 
 @dataclass(frozen=True)
@@ -71,30 +67,6 @@ class Plan:
     gnupg_home: Path | None = None
     allowed_extensions: tuple[str, ...] = ()
     skip_settings: bool = False
-
-
-@dataclass(frozen=True)
-class Result:
-    """What came of one archive. `sql`, `fixtures` and `both` are words; `size` is in bytes, `seconds` in all."""
-
-    archive: str
-    verdict: str
-    sql: str
-    fixtures: str
-    both: str
-    size: int
-    seconds: float
-    at: str
-    engine: str = __version__
-
-
-@dataclass(frozen=True)
-class Rehearsed:
-    """A result and the key of its record; or, where it could not be recorded, no key and why not, in words."""
-
-    result: Result
-    record: str
-    fault: str = ""
 
 
 def choose_archives(store: Store, archive: str = "latest", at: str = "", count: int = 0) -> list[Archive]:
@@ -131,31 +103,6 @@ def drill(store: Store, archive: Archive, plan: Plan) -> Result:
             words[stage] = f"FAILED: {error.message}"
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
     return Result(archive.key, verdict, **words, size=size, seconds=time.monotonic() - started, at=now)
-
-
-def record(store: Store, result: Result) -> str:
-    """Given a result, store it and return its key. A key tells a good drill from others: who may only list sees it.
-
-    :raises StoreError: it could not be stored
-    """
-    moment = datetime.strptime(result.at, "%Y-%m-%dT%H:%M:%SZ")
-    ending = "" if result.verdict == GOOD else f".{result.verdict.replace(' ', '-')}"
-    while True:
-        key = f"{store.prefix}{FOLDER}{moment:%Y-%m-%dT%H:%M:%S}{ending}.json"
-        if store.look(key) is None:
-            store.put_json(key, asdict(result))
-            return key
-        moment += timedelta(seconds=1)
-
-
-def last_good(store: Store) -> datetime | None:
-    """Given a store, return when (UTC) the last good drill was; None if there was none. Lists, and reads nothing."""
-    folder = store.prefix + FOLDER
-    found = (_LEFT.fullmatch(each.key[len(folder) :]) for page in store.pages(folder) for each in page.objects)
-    stamps = [match[1] for match in found if match]
-    if not stamps:
-        return None
-    return datetime.strptime(max(stamps), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
 
 
 def _fetched(store: Store, archive: Archive, server: Throwaway, plan: Plan) -> tuple[Source, int]:
@@ -295,16 +242,3 @@ def rehearse(store: Store, archives: Sequence[Archive], plan: Plan) -> Iterator[
         except StoreError as error:
             log.error("%s", error.message)
             yield Rehearsed(result, "", f"NOT recorded: {error.message}; drills need keys that may put below {FOLDER}")
-
-
-def rows(rehearsed: Sequence[Rehearsed]) -> list[list[str]]:
-    """Given results, return them as the rows of a table: archive, verdict, seconds, and three lines of words each."""
-    found = []
-    for done in rehearsed:
-        each = done.result
-        found.append([each.archive, each.verdict, f"{each.seconds:.1f} s", f"SQL: {each.sql}"])
-        found.append(["", "", "", f"fixtures: {each.fixtures}"])
-        found.append(["", "", "", f"SQL and fixtures: {each.both}"])
-        if done.fault:
-            found.append(["", "", "", done.fault])
-    return found

@@ -160,10 +160,13 @@ class State:
                 write_durably(self._file, saved.to_json().encode())
 
     def store_newer(self, saved: Saved) -> None:
-        """Remember, unless something newer of the same shape was saved meanwhile: that is what to compare with."""
+        """Remember, unless something newer of the same shape was saved meanwhile: that is what to compare with.
+
+        Keys tell which is newer: they rise, also where the clock was set back.
+        """
         with self._writing():
             newer = self.load()
-            if newer is None or newer.at <= saved.at or newer.shape != saved.shape:
+            if newer is None or newer.key <= saved.key or newer.shape != saved.shape:
                 write_durably(self._file, saved.to_json().encode())
 
     def forget(self) -> None:

@@ -58,7 +58,7 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
 
 
 def _last_drill(settings: Settings, now: float) -> float | None:
-    from .drill import last_good
+    from .drill_record import last_good
     from .store import Store
 
     moment = last_good(Store(settings.store))

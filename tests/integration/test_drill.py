@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from checkniner_backups import drill
+from checkniner_backups import drill, drill_record
 from checkniner_backups.account import unprivileged
 from checkniner_backups.leftovers import sweep
 from checkniner_backups.manifest import Manifest
@@ -64,12 +64,12 @@ def test_a_good_archive_is_proven_both_ways_and_a_record_is_kept(server: Server,
     before = folders()
     key = server.tick()["key"]
     store = operators_store(server)
-    assert drill.last_good(store) is None
+    assert drill_record.last_good(store) is None
     archives = drill.choose_archives(store, count=5)
     assert [each.key for each in archives] == [key]
     [done] = drill.rehearse(store, archives, plan_of(server, keys))
     result, record = done.result, done.record
-    assert result.verdict == drill.GOOD, result
+    assert result.verdict == drill_record.GOOD, result
     assert result.sql.startswith("proven: 1")
     assert result.fixtures.startswith("proven: fixtures of 5 apps")
     assert result.both.startswith("equal: 5 apps")
@@ -79,11 +79,11 @@ def test_a_good_archive_is_proven_both_ways_and_a_record_is_kept(server: Server,
     assert kept["seconds"] == pytest.approx(result.seconds)
     [done] = drill.rehearse(store, archives, plan_of(server, keys, code=False))
     alone, second = done.result, done.record
-    assert (alone.verdict, alone.fixtures, alone.both) == (drill.GOOD, drill.NOT_DRILLED, drill.NOT_DRILLED)
+    assert (alone.verdict, alone.fixtures, alone.both) == (drill_record.GOOD, drill.NOT_DRILLED, drill.NOT_DRILLED)
     assert second != record
     # The records do not come between the archives, and a server that may only list sees how old they are.
     assert drill.choose_archives(store)[0].key == key
-    assert drill.last_good(store) is not None
+    assert drill_record.last_good(store) is not None
     assert "last good drill" in server.run("status", "--drill").stdout
     assert folders() == before
 
@@ -95,7 +95,7 @@ def test_what_differs_or_cannot_be_proven_is_no_good_drill(server: Server, keys:
     store.download(stored.key, tmp_path / "archive")
     manifest, content = members_of(tmp_path / "archive", keys)
 
-    def results(stamp: str, members: dict[str, bytes]) -> tuple[drill.Result, str]:
+    def results(stamp: str, members: dict[str, bytes]) -> tuple[drill_record.Result, str]:
         store_archive(store, stamp, members)
         done = next(drill.rehearse(store, drill.choose_archives(store, f"db/{stamp}.tar.gz"), plan))
         return done.result, done.record
@@ -105,7 +105,7 @@ def test_what_differs_or_cannot_be_proven_is_no_good_drill(server: Server, keys:
     other |= {name: data.replace(b"pilot0000", b"pilotZZZZ") for name, data in other.items() if name.endswith("json")}
     lying = replace(manifest, members=manifest_for(other).members)
     result, record = results("2026-01-01T00:00:00", {"manifest.json": lying.to_json(), **other})
-    assert result.verdict == drill.BAD
+    assert result.verdict == drill_record.BAD
     assert result.fixtures.startswith("proven")
     assert result.both.startswith("FAILED")
     assert "auth" in result.both
@@ -115,16 +115,16 @@ def test_what_differs_or_cannot_be_proven_is_no_good_drill(server: Server, keys:
     cut = {**content, sql: content[sql][:-2000]}
     lying = replace(manifest, members=manifest_for(cut).members)
     result, _ = results("2026-01-02T00:00:00", {"manifest.json": lying.to_json(), **cut})
-    assert (result.verdict, result.fixtures) == (drill.BAD, "not reached")
+    assert (result.verdict, result.fixtures) == (drill_record.BAD, "not reached")
     assert result.sql.startswith("FAILED")
 
     # What the old scripts made: no manifest, and a role that only the SQL names.
     result, record = results("2016-05-01T12:00:05", content)
-    assert result.verdict == drill.UNPROVEN, result
+    assert result.verdict == drill_record.UNPROVEN, result
     assert result.both.startswith("equal")
     assert record.endswith(".not-proven.json")
 
-    assert drill.last_good(store) is None
+    assert drill_record.last_good(store) is None
     result = next(drill.rehearse(store, drill.choose_archives(store), replace(plan, application="another"))).result
     assert "'checkniner', not 'another'" in result.sql
 
@@ -133,7 +133,7 @@ def test_a_drill_that_cannot_be_recorded_is_told_all_the_same(s3_server: ObjectS
     key = "db/2026-01-03T00:00:00.tar.gz"
     s3_server.client().put_object(Bucket=POLICY_BUCKET, Key=key, Body=b"no archive")
 
-    def drilled(who: str, prefix: str) -> drill.Rehearsed:
+    def drilled(who: str, prefix: str) -> drill_record.Rehearsed:
         keys = s3_server.identities[who]
         settings = StoreSettings(
             bucket=POLICY_BUCKET, prefix=prefix, endpoint_url=s3_server.endpoint_url,
@@ -144,12 +144,12 @@ def test_a_drill_that_cannot_be_recorded_is_told_all_the_same(s3_server: ObjectS
 
     recorded = drilled("reader", "db/")
     assert recorded.record.startswith("db/drills/")
-    assert (recorded.result.verdict, recorded.fault) == (drill.BAD, "")
+    assert (recorded.result.verdict, recorded.fault) == (drill_record.BAD, "")
     refused = drilled("reader", "db/drills-of-another/")  # where these keys may not put
     assert refused.record == ""
-    assert refused.result.verdict == drill.BAD
+    assert refused.result.verdict == drill_record.BAD
     assert "NOT recorded" in refused.fault
-    assert any("NOT recorded" in row[3] for row in drill.rows([refused]))
+    assert any("NOT recorded" in row[3] for row in drill_record.rows([refused]))
 
 
 def test_the_throwaway_server_serves_passwords_only_and_is_gone_after_a_kill(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("inflater", "archive", "archive_reader", "catalogue", "source"),
     ("job", "changes", "watching", "dataset", "proof", "fixtures_proof"),
     ("looking", "backup", "retention", "swap", "restore", "fixtures_restore"),
-    ("safety", "check", "drill"),
+    ("safety", "check", "drill_record", "drill"),
     ("status", "restoring", "elsewhere"),
     ("commands", "commands_restore", "cli", "launch"),
 ]
