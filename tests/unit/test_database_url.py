@@ -55,6 +55,7 @@ def test_every_option_with_a_variable_reaches_the_programs() -> None:
         ("ssl_mode=require", "'ssl_mode', which PostgreSQL's own programs cannot be told"),
         ("assume_role=reader", "another role after connecting"),
         ("sslmode=require&sslmode=disable", "'sslmode' twice"),
+        ("host=one.example&host=two.example", "'host' twice"),
     ],
 )
 def test_what_cannot_be_told_is_refused(option: str, words: str) -> None:
@@ -92,3 +93,4 @@ def test_a_search_path_is_told_to_all() -> None:
         dsn = parse_url(URL + query)
         assert dsn.arguments()["options"] == dsn.environment()["PGOPTIONS"] == "-c search_path=app"
         assert parse_url(dsn.url()) == dsn
+        assert "+" not in dsn.url()  # libpq reads it as a plus

@@ -77,7 +77,7 @@ class Dsn:
         if self.host != self.host.lower() or "," in self.host + self.port:
             # What reads the network part writes it small, and knows one number for a port.
             host, options = "", [*options, *(("host", self.host), ("port", self.port))]
-        query = "?" + urlencode([(name, value) for name, value in options if value]) if options else ""
+        query = "?" + urlencode([each for each in options if each[1]], quote_via=quote) if options else ""
         return f"postgresql://{login + '@' if login else ''}{host}/{quote(self.database, safe='')}{query}"
 
     def place(self) -> str:
@@ -110,6 +110,8 @@ def parse_url(url: str) -> Dsn:
     options = cast("dict[str, object]", parts.get("OPTIONS") or {})
     for name, place in url_options.PARTS.items():
         # As Django takes them: a part of the URL counts more, but for the database's name.
+        if isinstance(options.get(name), list):
+            continue  # refused below
         if (value := options.pop(name, None)) and (name == "dbname" or not parts.get(place)):
             parts[place] = value
     return Dsn(
