@@ -68,7 +68,8 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
     if dumped.fault:
         raise CheapLooksError(
             f"the daily full comparison found a change that the cheap looks had missed: {dumped.verdict.reason}",
-            f"it is saved as {saved.key}; this is a fault of ours: please report it",
+            f"it is saved as {saved.key}; the application's code may write equal rows in another way since it was last"
+            " deployed (a new natural_key, a library); if not, this is a fault of ours: please report it",
         )
     return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256)
 

@@ -61,8 +61,8 @@ class Registry:
             raise SettingsError(
                 f"a database router keeps {', '.join(missing)} out of the database that is backed up: no archive would"
                 " hold what a business app holds",
-                "leave the app out of checkniner_backups_business_apps, and save that other database by other means; what"
-                " of the app is in this one stays in every archive, but its change alone saves none",
+                "leave the app out of checkniner_backups_business_apps, and save that other database by other means;"
+                " what of the app is in this one stays in every archive, but its change alone saves none",
             )
         return self.tables(apps)
 
