@@ -72,9 +72,10 @@ def clean_up(settings: Settings) -> None:
     The database that a killed restore left is dropped by the next one, before it makes its own.
     """
     from .gpg_process import short_folder
+    from .settings import SAFETY
 
     sweep(settings.state_path, ".scratch-*")
-    for folder in (settings.archives_path, settings.archives_path / "before-restore"):
+    for folder in (settings.archives_path, settings.archives_path / SAFETY):
         sweep(folder, "*.part", just_made=_LONG)
     sweep(Path(short_folder()), "cb-*", just_made=_LONG)
 

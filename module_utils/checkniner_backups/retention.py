@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .application import check_user
-from .settings import Settings
+from .settings import SAFETY, Settings
 from .state import State
 from .store import ARCHIVE_NAME
 
@@ -23,7 +23,7 @@ class Cleaned:
 
 
 def clean(settings: Settings, *, dry_run: bool = False) -> Cleaned:
-    """Given the settings, remove all local archives but the newest.
+    """Given the settings, remove all local archives but the newest, and all safety backups but the newest.
 
     Archives newer than the last one that the store has confirmed stay as well: they are nowhere else.
 
@@ -36,12 +36,14 @@ def clean(settings: Settings, *, dry_run: bool = False) -> Cleaned:
         confirmed = Path(saved.key).name if saved else ""
         folder = settings.archives_path
         names = sorted(path.name for path in folder.iterdir() if is_archive(path.name)) if folder.is_dir() else []
-        removed = to_remove(names, confirmed)
+        # A restore went on only after the store had confirmed these; the newest stays for whoever just restored.
+        safety = sorted(f"{SAFETY}{path.name}" for path in (folder / SAFETY).glob("*") if is_archive(path.name))
+        removed = (*to_remove(names, confirmed), *safety[:-1])
         if not dry_run:
             for name in removed:
                 (folder / name).unlink(missing_ok=True)
                 log.info("removed %s", folder / name)
-        return Cleaned(removed, tuple(name for name in names if name not in removed))
+        return Cleaned(removed, tuple(name for name in (*names, *safety) if name not in removed))
 
 
 def is_archive(name: str) -> bool:

@@ -20,7 +20,7 @@ from .application import check_user
 from .backup import application_dsn
 from .errors import ArchiveError, NoDatabaseError, RestoreError
 from .postgres.dsn import Dsn
-from .settings import Settings
+from .settings import SAFETY, Settings
 from .state import PATIENCE, State, write_durably
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PREFIX = "before-restore/"
 _MANIFEST = "safety-manifest.json"
 
 
@@ -108,10 +107,10 @@ def _save(settings: Settings, dsn: Dsn, reason: str) -> Safety:
             moment = datetime.fromtimestamp(int(time.time()), timezone.utc)
             dataset = dump(snapshot, None, folder, settings.migration_wait, {})
         manifest = dataset.manifest(settings.name, moment)
-        target = _free(settings.archives_path / PREFIX, moment, settings.encryption)
+        target = _free(settings.archives_path / SAFETY, moment, settings.encryption)
         keyring = Keyring(settings.gnupg_home) if settings.encryption else None
         packed = pack(folder, manifest, target, keyring, settings.recipients)
-        key = settings.store.prefix + PREFIX + target.name
+        key = settings.store.prefix + SAFETY + target.name
         Store(settings.store).upload(packed.path, key, packed.sha256)
         write_durably(settings.state_path / _MANIFEST, manifest.to_json())
         return Safety(key, reason)

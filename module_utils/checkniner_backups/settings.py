@@ -17,6 +17,8 @@ from . import FORMAT_VERSION, __version__
 from .errors import SettingsError
 
 PREFIX = "CHECKNINER_BACKUPS_"
+SAFETY = "before-restore/"
+"""Where safety backups are: below the store's prefix, and below the local archives."""
 _EXPORT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z", re.DOTALL)
 _FINGERPRINT = re.compile(r"(?:[0-9A-F]{40}|[0-9A-F]{64})\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")

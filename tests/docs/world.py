@@ -48,7 +48,8 @@ class World:
     application: Application
     keyring: Keyring
     control: Control
-    replaced: dict[str, str] = field(default_factory=dict)
+    # The page's example of a time before the damage: here, the newest archive is the one that is wanted.
+    replaced: dict[str, str] = field(default_factory=lambda: {"2026-11-20 14:35Z": "2099-11-20 14:35Z"})
     done: set[str] = field(default_factory=set)
 
     @property

@@ -145,11 +145,17 @@ def test_clean_keeps_the_newest_and_status_tells_what_is_wrong(server: Server) -
     first, forced = asked(server, "run"), asked(server, "backup", "--force")
     local = server.state_path / "archives"
     assert len(list(local.glob("2*"))) == 2
+    (local / "before-restore").mkdir()
+    safety = [local / "before-restore" / f"2026-01-0{day}T00:00:00.tar.gz.gpg" for day in (1, 2)]
+    for path in safety:
+        path.write_bytes(b"safety")
+    server.application.owner.own(local / "before-restore")
     would = asked(server, "clean", "--dry-run")
-    assert would["removed"] == [first["key"][3:]]
+    assert would["removed"] == [first["key"][3:], f"before-restore/{safety[0].name}"]
     assert len(list(local.glob("2*"))) == 2
     assert asked(server, "clean") == would
     assert [path.name for path in local.glob("2*")] == [forced["key"][3:]]
+    assert list((local / "before-restore").iterdir()) == safety[1:]
     assert (local / "latest.tar.gz.gpg").resolve().name == forced["key"][3:]
     assert "removed 0 local archives" in server.run("clean").stdout
     assert len(server.keys()) == 2  # the store is not touched
