@@ -86,10 +86,11 @@ class Snapshot:
     def find(self, name: str) -> Table | None:
         """Given a table's name as Django has it, return the table that it means, or None.
 
-        Django writes `"name"`, found by the search path, and some people's `db_table` is `schema"."name`.
+        Django writes `"name"`, found by the search path; some people's `db_table` has the quotes already, or is
+        `schema"."name`.
         """
         schema, separator, bare = name.strip('"').partition('"."')
-        wanted = [(schema, bare)] if separator else [(each, name) for each in self.search_path]
+        wanted = [(schema, bare)] if separator else [(each, schema) for each in self.search_path]
         by_name = {(table.schema, table.name): table for table in self.tables}
         return next((by_name[each] for each in wanted if each in by_name), None)
 
