@@ -6,8 +6,9 @@
    columns and types, `django_migrations` and the names of all tables, in one snapshot with every table locked. The
    tables are the ones that Django's registry named at the last dump. Sound because a model can only come, go or change
    its columns by a migration, which the digest covers, or by hand (`migrate --run-syncdb` too), which the catalogue's
-   digest and the tables' names cover. Where a model's rows are not in a table of its own (a view with
-   `managed = False`, a partitioned table), they have no row digest: such an application always takes the third look.
+   digest and the tables' names cover. A partitioned table's rows are its
+   partitions'. Where a model's rows are in no table (a view with `managed = False`, a foreign table), they have no row
+   digest: such an application always takes the third look.
 3. *Everything* (the full dump): Django's registry as it is now, every table's digest, and the fixtures of the business
    apps. It decides in the end, and runs once a day even where the cheap looks see nothing.
 
@@ -114,9 +115,14 @@ def by_everything(saved: Saved | None, why_not: str, now: Fingerprint, fixtures:
 
 def business_tables(snapshot: Snapshot, names: Iterable[str]) -> tuple[tuple[Table, ...], bool]:
     """Given names of Django's tables, return the tables to hash, and whether they hold all rows of all those names."""
-    found = [snapshot.find(name) for name in names]
-    tables = tuple(table for table in found if table and table.has_rows)
-    return tables, len(tables) == len(found) and not any(table.has_children for table in tables)
+    tables: dict[int, Table] = {}
+    whole = True
+    for name in names:
+        table = snapshot.find(name)
+        family, complete = snapshot.family(table) if table else ((), False)
+        tables |= {each.oid: each for each in family}
+        whole = whole and complete
+    return tuple(tables.values()), whole
 
 
 def take_fingerprint(

@@ -291,8 +291,7 @@ def _agree(
             raise DatabaseError(f"table {name} has {rows} rows, but {found} in the SQL", hint)
     for model in report.models if report else ():
         table = snapshot.find(registry.table_of(model.label)) if registry else None
-        # Django reads a parent's rows with those of its children, which are tables of their own here.
-        if table and table.has_rows and not table.has_children and counted[table.quoted] != model.objects:
-            raise DatabaseError(
-                f"table {table.quoted} has {counted[table.quoted]} rows, but {model.objects} in the fixture", hint
-            )
+        family, complete = snapshot.family(table) if table else ((), False)
+        rows = sum(counted[each.quoted] for each in family)
+        if table and complete and rows != model.objects:
+            raise DatabaseError(f"table {table.quoted} has {rows} rows, but {model.objects} in the fixture", hint)

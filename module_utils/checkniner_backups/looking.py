@@ -192,8 +192,8 @@ class _Attempt:
         for path in self.job.settings.ignored_fields:
             name, column = registry.column_of(path)
             table = snapshot.find(name)
-            if table:
-                ignored.setdefault(table.quoted, []).append(column)
+            for each in snapshot.family(table)[0] if table else ():
+                ignored.setdefault(each.quoted, []).append(column)
                 noisy_apps.add(path.split(".")[0])
         fingerprint, _ = self._fingerprint(snapshot, names, ignored, dataset.digests)
         members = {member.name: member.sha256 for member in dataset.members}

@@ -42,7 +42,7 @@ _SETTINGS = (
 _TABLES = """
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
-       EXISTS (SELECT FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)
+       ARRAY(SELECT i.inhrelid::bigint FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid ORDER BY 1)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'p') AND c.relpersistence <> 't'
   AND n.nspname <> 'information_schema' AND n.nspname !~ '^pg_'
@@ -54,14 +54,17 @@ ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
 
 @dataclass(frozen=True)
 class Table:
-    """A table that `pg_dump` reads; `quoted` is its name ready for a statement."""
+    """A table that `pg_dump` reads; `quoted` is its name ready for a statement.
+
+    :param children: OIDs of its partitions, or of the tables that inherit from it
+    """
 
     oid: int
     schema: str
     name: str
     kind: str
     quoted: str
-    has_children: bool = False
+    children: tuple[int, ...] = ()
 
     @property
     def has_rows(self) -> bool:
@@ -93,6 +96,21 @@ class Snapshot:
         wanted = [(schema, bare)] if separator else [(each, schema) for each in self.search_path]
         by_name = {(table.schema, table.name): table for table in self.tables}
         return next((by_name[each] for each in wanted if each in by_name), None)
+
+    def family(self, table: Table) -> tuple[tuple[Table, ...], bool]:
+        """Given a table, return those that hold the rows a SELECT from it shows, and whether these are all.
+
+        Not all: a partition may be a foreign table, or a child a temporary one.
+        """
+        by_oid = {each.oid: each for each in self.tables}
+        found, complete, left = {}, True, [table]
+        while left:
+            each = left.pop()
+            if each.has_rows:
+                found[each.oid] = each
+            left += [by_oid[oid] for oid in each.children if oid in by_oid and oid not in found]
+            complete = complete and by_oid.keys() >= set(each.children)
+        return tuple(found.values()), complete
 
     def waiting(self) -> bool:
         """Return whether another session waits for one of our locks: a migration, and behind it the application."""
@@ -169,7 +187,8 @@ def _lock(connection: Connection, tables: Sequence[Table]) -> None:
 
 def list_tables(connection: Connection) -> tuple[Table, ...]:
     """Return the tables that `pg_dump` would read, by schema and name."""
-    return tuple(Table(*row) for row in fetch_all(connection, _TABLES))
+    found = fetch_all(connection, _TABLES)
+    return tuple(Table(oid, schema, name, kind, quoted, tuple(more)) for oid, schema, name, kind, quoted, more in found)
 
 
 class Patience:
