@@ -50,6 +50,10 @@ options:
     type: list
     elements: str
     default: []
+  skip_settings:
+    description: Whether the database's own settings will be left out, with V(created).
+    type: bool
+    default: false
   previous_older_than:
     description: With V(absent), drop the kept databases that are older than so many days; 0 for all.
     type: float
@@ -124,8 +128,9 @@ def change(module: AnsibleModule) -> dict[str, Any]:
     done: Change
     if given["state"] == "created":
         done = databases.create(
-            given["owner"], given["facts"], given["allowed_extensions"], given["new"], source=given["source"]
-        )
+            given["owner"], given["facts"], given["allowed_extensions"], given["new"],
+            source=given["source"], skip_settings=given["skip_settings"],
+        )  # fmt: skip
     elif given["state"] == "swapped":
         done = databases.swap(given["new"], given["facts"], given["owner"])
     elif given["state"] == "undone":
@@ -150,8 +155,9 @@ def main() -> None:
         "owner": {"type": "str", "default": ""},
         "new": {"type": "str", "default": ""},
         "facts": {"type": "dict", "default": {}},
-        "source": {"type": "str", "choices": ["sql", "fixtures"], "default": "sql"},
         "allowed_extensions": {"type": "list", "elements": "str", "default": []},
+        "source": {"type": "str", "choices": ["sql", "fixtures"], "default": "sql"},
+        "skip_settings": {"type": "bool", "default": False},
         "previous_older_than": {"type": "float"},
         "admin_url": {"type": "str", "default": "", "no_log": True},
         "host": {"type": "str", "default": ""},

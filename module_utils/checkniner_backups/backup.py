@@ -19,9 +19,10 @@ from typing import TYPE_CHECKING
 from . import changes
 from .application import check_user, read_activate
 from .changes import Verdict
-from .errors import ArchiveError, CheapLooksError, EmptyDatabaseError
+from .errors import ArchiveError, CheapLooksError, DatabaseError, EmptyDatabaseError
 from .job import Job
 from .postgres.dsn import Dsn, parse_url
+from .postgres.fitness import loading_problems
 from .postgres.mark import cheap_mark
 from .settings import Settings
 from .state import Saved, State, parse_saved, write_durably
@@ -139,7 +140,22 @@ def look(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None)
         manifest = dataset.manifest(job.settings.name, _stamp(dumped.memory.at, before))
         write_durably(folder / _MANIFEST, manifest.to_json())
         write_durably(folder / _MEMORY, dumped.memory.to_json().encode())
+        if dumped.verdict.changed:
+            _warn(job, dataset)
     return dumped
+
+
+def _warn(job: Job, dataset: Dataset) -> None:
+    """Say now what would stop a restore of this archive from SQL: nobody wants to learn it then."""
+    role = job.dsn.user
+    if job.settings.database_url:  # a role that only reads
+        role = parse_url(read_activate(job.settings.virtualenv)["DATABASE_URL"]).user
+    try:
+        problems = loading_problems(job.dsn, dataset.database, role)
+    except DatabaseError as error:
+        problems = [f"that could not be looked at: {error.message}"]
+    for problem in problems:
+        log.warning("this archive's SQL will not load as the application's role %s: %s", role, problem)
 
 
 def package(settings: Settings, folder: Path) -> Packed:

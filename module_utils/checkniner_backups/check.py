@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from .application import check_user
+from .application import check_user, read_activate
 from .backup import application_dsn
-from .postgres.dsn import dump_program
+from .postgres.dsn import dump_program, parse_url
+from .postgres.facts import database_facts
+from .postgres.fitness import unfit
 from .postgres.session import connect_directly, server_major
 from .settings import Settings
 
@@ -25,9 +27,12 @@ def check(settings: Settings) -> list[str]:
     dsn, environment = application_dsn(settings)
     with connect_directly(dsn) as connection:
         major = server_major(connection)
+        role = parse_url(read_activate(settings.virtualenv)["DATABASE_URL"]).user
+        problems = unfit(connection, database_facts(connection), role or dsn.user)
     lines.append(f"{dsn}: PostgreSQL {major}, read by {dump_program(major)}")
     with exported_snapshot(dsn, settings.lock_timeout) as snapshot:
         lines.append(f"every one of {len(snapshot.tables)} tables can be locked and read")
+    lines += [f"WARNING: an archive's SQL will not load as the application's role {role}: {each}" for each in problems]
     state = State(settings.state_path)
     with state.lock(), state.work_folder() as folder:
         python = settings.virtualenv / "bin" / "python"

@@ -156,6 +156,7 @@ class _Rehearsal:
         facts = manifest.database
         named = {*facts.get("roles", ()), facts.get("owner", ""), *(table["owner"] for table in manifest.tables)}
         named |= {row[0] for key in ("privileges", "settings") for row in facts.get(key, ())}
+        named |= {each["role"] for each in facts.get("owners", ())}
         for role in sorted(named - {"", "PUBLIC", self._role}):
             if not role.startswith("pg_"):  # the server's own, which are there or are missed
                 self._server.create_role(role)
@@ -165,8 +166,9 @@ class _Rehearsal:
 
     def _new_database(self, name: str) -> Dsn:
         made = Databases(self._server.admin, name).create(
-            self._role, self._inspection.database, self._plan.allowed_extensions, source=name
-        )
+            self._role, self._inspection.database, self._plan.allowed_extensions,
+            source=name, skip_settings=self._plan.skip_settings,
+        )  # fmt: skip
         return self._server.dsn(made.database, self._role, self._password)
 
     def _load_sql(self) -> Dsn:

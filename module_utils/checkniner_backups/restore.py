@@ -44,7 +44,7 @@ def restore_sql(
     check_user()
     clean_up(settings)
     live, _ = owner_dsn(settings)
-    return load_and_prove(live.to(database), source, skip_settings=skip_settings, progress=progress)
+    return load_and_prove(live.to(database), source, skip_settings=skip_settings, progress=progress, live=live.database)
 
 
 def load_and_prove(
@@ -54,10 +54,12 @@ def load_and_prove(
     skip_settings: bool = False,
     account: Account | None = None,
     progress: Progress | None = None,
+    live: str = "",
 ) -> Proof:
     """Given the way to a new, empty database as its owner, load the archive's SQL and prove it; see `restore_sql`.
 
     :param account: who runs `psql`, if not ourselves
+    :param live: what the database will be called, for messages
     """
     from .postgres.load import load_sql
     from .postgres.properties import apply_properties
@@ -77,7 +79,7 @@ def load_and_prove(
     facts = dict(manifest.database)
     if skip_settings:
         facts["settings"] = []
-    apply_properties(dsn, facts)
+    apply_properties(dsn, facts, live)
     log.info("comparing %d tables with the manifest", len(manifest.tables))
     return checked(prove_sql(dsn, manifest, skip_settings=skip_settings))
 

@@ -114,8 +114,9 @@ def restore(
     live, environment = owner_dsn(settings)
     databases = Databases(administration, live.database)
     created = databases.create(
-        live.user, inspection.database, wish.allowed_extensions, wish.target, source=wish.source
-    ).database
+        live.user, inspection.database, wish.allowed_extensions, wish.target,
+        source=wish.source, skip_settings=wish.skip_settings,
+    ).database  # fmt: skip
     try:
         if wish.source == "sql":
             proof = restore_sql(settings, archive, created, skip_settings=wish.skip_settings, progress=progress)

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from .errors import DatabaseError, RestoreError
 from .postgres import admin
 from .postgres.dsn import Dsn
-from .postgres.privileges import hand_over
+from .postgres.fitness import missing_for
+from .postgres.privileges import hand_over, let_own
 from .postgres.room import lacking_room
 from .postgres.session import connect
 
@@ -43,10 +44,10 @@ class Change:
     outage: float = 0.0
 
 
-def _refuse(problems: Iterable[str]) -> None:
+def _refuse(problems: Iterable[str], way_out: str = "") -> None:
     if found := list(problems):
         raise RestoreError(
-            f"this server cannot hold the dump: {'; '.join(found)}", "mend this first; nothing was changed"
+            f"this server cannot hold the dump: {'; '.join(found)}", f"mend this first{way_out}; nothing was changed"
         )
 
 
@@ -78,20 +79,30 @@ class Databases:
         self._dry_run = dry_run
 
     def create(
-        self, owner: str, facts: Mapping[str, Any], allowed: Iterable[str], name: str = "", *, source: str = "sql"
+        self,
+        owner: str,
+        facts: Mapping[str, Any],
+        allowed: Iterable[str],
+        name: str = "",
+        *,
+        source: str = "sql",
+        skip_settings: bool = False,
     ) -> Change:
         """Given who will load it and the manifest's facts, create an empty database; drop what a killed restore left.
 
         :param allowed: extensions that only a superuser may create, and that may be created
         :param name: a name to take; empty for `<live>_restoring_<stamp>`
         :param source: what will be loaded, `sql` or `fixtures`
+        :param skip_settings: whether the database's own settings will be left out
         :raises RestoreError: this server lacks something for the dump; the message lists all of it
         """
         allowed = tuple(allowed)
         if source == "fixtures":
             facts = _for_fixtures(facts, allowed)
         with connect(self._dsn) as connection:
-            _refuse(admin.missing_for(connection, facts))
+            sql = source == "sql"
+            problems = missing_for(connection, facts, owner, self._live, sql=sql, skip_settings=skip_settings)
+            _refuse(problems, ", or restore this archive with source=fixtures" if sql else "")
             leftovers = admin.previous_databases(connection, self._live, NEW)
             if name and admin.exists(connection, name):
                 raise RestoreError(f"the database {name} is there already", "drop it, or choose another name")
@@ -112,6 +123,9 @@ class Databases:
                 if name:
                     admin.mark_as_ours(connection, new)
                 admin.create_extensions(self._dsn, new, facts, allowed)
+                if sql and facts.get("owners"):
+                    with connect(self._dsn.to(new)) as inside:
+                        let_own(inside, owner, facts)
             except BaseException:
                 admin.drop_database(connection, new)
                 raise

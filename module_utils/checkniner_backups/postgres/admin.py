@@ -104,23 +104,6 @@ def is_ours(connection: Connection, name: str) -> bool:
     return fetch_all(connection, query, name) == [(_OURS,)]
 
 
-def missing_for(connection: Connection, facts: Mapping[str, Any]) -> list[str]:
-    """Given the manifest's `database` facts, return what this server lacks for it, one text each."""
-    problems = []
-    theirs, ours = facts.get("server_major", 0), server_major(connection)
-    if theirs > ours:
-        problems.append(f"the dump is of PostgreSQL {theirs}, this server is {ours}, which is older")
-    roles = {row[0] for row in fetch_all(connection, "SELECT rolname FROM pg_roles")}
-    grantees = {row[0] for row in facts.get("privileges", ())} | {row[0] for row in facts.get("settings", ())}
-    for role in sorted({*facts.get("roles", ()), *grantees} - roles - {"PUBLIC", "", facts.get("owner", "")}):
-        problems.append(f'role "{role}" is missing: CREATE ROLE "{role}"')
-    available = {row[0] for row in fetch_all(connection, "SELECT name FROM pg_available_extensions")}
-    for extension in facts.get("extensions", ()):
-        if extension["name"] not in available:
-            problems.append(f"extension {extension['name']} is not installed on this server")
-    return problems
-
-
 def create_database(connection: Connection, name: str, owner: str, facts: Mapping[str, Any]) -> None:
     """Given a new database's name, its owner and the manifest's facts (may be empty), create it, empty.
 

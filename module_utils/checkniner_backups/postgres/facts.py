@@ -52,6 +52,62 @@ FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
 WHERE e.extname <> 'plpgsql'
 ORDER BY 1
 """
+# Of the bootstrap superuser, pg_shdepend tells nothing. Extensions' own parts and inner ones (a table's row type)
+# are no statements of a dump.
+_OWNERS = """
+WITH owned (class, object, owner) AS (
+    SELECT 'pg_class'::regclass, oid, relowner FROM pg_class
+    WHERE relkind IN ('r', 'p', 'v', 'm', 'S', 'f') AND relpersistence <> 't'
+    UNION ALL SELECT 'pg_proc'::regclass, oid, proowner FROM pg_proc
+    UNION ALL SELECT 'pg_type'::regclass, oid, typowner FROM pg_type
+    UNION ALL SELECT 'pg_namespace'::regclass, oid, nspowner FROM pg_namespace WHERE nspname !~ '^pg_'
+    UNION ALL SELECT 'pg_operator'::regclass, oid, oprowner FROM pg_operator
+    UNION ALL SELECT 'pg_opclass'::regclass, oid, opcowner FROM pg_opclass
+    UNION ALL SELECT 'pg_opfamily'::regclass, oid, opfowner FROM pg_opfamily
+    UNION ALL SELECT 'pg_collation'::regclass, oid, collowner FROM pg_collation
+    UNION ALL SELECT 'pg_conversion'::regclass, oid, conowner FROM pg_conversion
+    UNION ALL SELECT 'pg_ts_dict'::regclass, oid, dictowner FROM pg_ts_dict
+    UNION ALL SELECT 'pg_ts_config'::regclass, oid, cfgowner FROM pg_ts_config
+    UNION ALL SELECT 'pg_statistic_ext'::regclass, oid, stxowner FROM pg_statistic_ext
+    UNION ALL SELECT 'pg_foreign_server'::regclass, oid, srvowner FROM pg_foreign_server
+    UNION ALL SELECT 'pg_foreign_data_wrapper'::regclass, oid, fdwowner FROM pg_foreign_data_wrapper
+    UNION ALL SELECT 'pg_language'::regclass, oid, lanowner FROM pg_language
+    UNION ALL SELECT 'pg_event_trigger'::regclass, oid, evtowner FROM pg_event_trigger
+    UNION ALL SELECT 'pg_publication'::regclass, oid, pubowner FROM pg_publication
+    UNION ALL SELECT 'pg_default_acl'::regclass, oid, defaclrole FROM pg_default_acl
+    UNION ALL SELECT 'pg_largeobject'::regclass, oid, lomowner FROM pg_largeobject_metadata
+), counted AS (
+    SELECT owner, count(*) AS objects, (array_agg(class))[1] AS class, (array_agg(object))[1] AS object
+    FROM owned
+    WHERE object >= 16384 AND NOT EXISTS (
+        SELECT FROM pg_depend d
+        WHERE d.classid = owned.class AND d.objid = owned.object AND d.objsubid = 0 AND d.deptype IN ('e', 'i'))
+    GROUP BY owner
+)
+SELECT pg_get_userbyid(owner), objects, pg_describe_object(class, object, 0),
+       coalesce(has_schema_privilege(owner, to_regnamespace('public')::oid, 'CREATE'), false)
+FROM counted ORDER BY 1
+"""
+_SUPERUSERS = """
+SELECT pg_describe_object(class, object, 0) || more
+FROM (
+    SELECT 'pg_event_trigger'::regclass, oid, '' FROM pg_event_trigger
+    UNION ALL SELECT 'pg_publication'::regclass, oid, ' for all tables' FROM pg_publication WHERE puballtables
+    UNION ALL SELECT 'pg_foreign_data_wrapper'::regclass, oid, '' FROM pg_foreign_data_wrapper
+    UNION ALL SELECT 'pg_opclass'::regclass, oid, '' FROM pg_opclass
+    UNION ALL SELECT 'pg_opfamily'::regclass, oid, '' FROM pg_opfamily
+    UNION ALL SELECT 'pg_proc'::regclass, p.oid, ''
+    FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.proleakproof OR NOT l.lanpltrusted
+) AS made (class, object, more)
+WHERE object >= 16384 AND NOT EXISTS (
+    SELECT FROM pg_depend d WHERE d.classid = class AND d.objid = object AND d.deptype IN ('e', 'i'))
+ORDER BY 1
+"""
+# Since 15.
+_PUBLISHED_SCHEMAS = """
+SELECT DISTINCT 'publication ' || pubname || ' for tables in a schema'
+FROM pg_publication p JOIN pg_publication_namespace n ON n.pnpubid = p.oid ORDER BY 1
+"""
 _SEQUENCES = """
 SELECT schemaname, sequencename, last_value FROM pg_sequences
 WHERE schemaname !~ '^pg_' ORDER BY schemaname COLLATE "C", sequencename COLLATE "C"
@@ -66,6 +122,9 @@ _LOCALE_FIELDS = ("datlocprovider", "daticulocale", "datlocale", "daticurules")
 
 def database_facts(connection: Connection) -> dict[str, Any]:
     """Return the database's own properties, as they stand in the manifest under `database`. Sizes are in bytes."""
+    power = fetch_all(connection, _SUPERUSERS)
+    if server_major(connection) >= 15:
+        power += fetch_all(connection, _PUBLISHED_SCHEMAS)
     name, owner, encoding, collate, ctype, limit, size, everything = fetch_one(connection, _DATABASE)
     return {
         "name": name,
@@ -86,6 +145,12 @@ def database_facts(connection: Connection) -> dict[str, Any]:
             {"name": extension, "version": version, "schema": schema, "trusted": trusted}
             for extension, version, schema, trusted in fetch_all(connection, _EXTENSIONS)
         ],
+        # Whether its own role can load the dump: not in manifests of earlier releases.
+        "owners": [
+            {"role": role, "objects": objects, "example": example, "creates": creates}
+            for role, objects, example, creates in fetch_all(connection, _OWNERS)
+        ],
+        "superuser_objects": [row[0] for row in power],
     }
 
 

@@ -16,6 +16,7 @@ it owns: `ALTER ROLE ... PASSWORD`, `DROP DATABASE`.
 from __future__ import annotations
 
 import contextlib
+import re
 import secrets
 import subprocess
 import threading
@@ -35,6 +36,8 @@ _KNOWS_TIMEOUT = 17
 """The first major version of PostgreSQL that has the setting `transaction_timeout`."""
 # No process, no file that grows, no core dump. The kernel does not count root's processes: root loads nothing.
 _POWERLESS = ("prlimit", "--nproc=0:0", "--fsize=0:0", "--core=0:0", "--")
+
+_FORBIDDEN = re.compile(r"ERROR: +(must |permission denied)")
 
 
 def load_sql(dsn: Dsn, chunks: Iterable[bytes], schemas: Collection[str] = (), account: Account | None = None) -> None:
@@ -87,6 +90,11 @@ def _failed(dsn: Dsn, status: int, noise: str) -> DatabaseError:
     errors = [line for line in lines if "ERROR" in line or "FATAL" in line or "error:" in line] or lines
     words = "; ".join(errors)[:600] or f"psql ended with {status}"
     hint = "the running database is unchanged; what the new server or role lacks must be there first"
+    if _FORBIDDEN.search(noise):
+        hint = (
+            "the running database is unchanged; the dump asks for what the application's role may not do: give it what"
+            " is in the database (ALTER ... OWNER TO) and save again, or restore this archive with source=fixtures"
+        )
     if "backslash commands are restricted" in noise or "\\unrestrict" in noise:
         hint = "the SQL holds commands of psql, which pg_dump does not write: the archive may be hostile; take another"
     elif "No space left on device" in noise:

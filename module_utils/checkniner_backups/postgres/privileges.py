@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RestoreError
+from .fitness import may_become
 from .session import fetch_all, fetch_one
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ FROM pg_database d CROSS JOIN aclexplode(coalesce(d.datacl, acldefault('d', d.da
 LEFT JOIN pg_roles r ON r.oid = a.grantee
 WHERE d.datname = %s AND (a.grantee = 0 OR r.oid IS NOT NULL)
 """
+_CREATES = "SELECT has_schema_privilege(%s, 'public', 'CREATE')"
+_ROLE = "SELECT 1 FROM pg_roles WHERE rolname = %s"
 _OWNER = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
 
 
@@ -50,6 +53,28 @@ def listed(privileges: Granted) -> str:
     """Given privileges, return them as words for a message."""
     words = [f"{grantee}: {name}{' (grantable)' if more else ''}" for (grantee, name), more in privileges.items()]
     return ", ".join(sorted(words)) or "none"
+
+
+def let_own(connection: Connection, role: str, facts: Mapping[str, Any]) -> None:
+    """Given a connection to a new, empty database and who will load it, let others own tables in its schema `public`.
+
+    `ALTER TABLE ... OWNER TO` asks for it, and the dump's own GRANTs stand at its end. `take_back` undoes it.
+    """
+    from psycopg import sql
+
+    owners = {each["role"] for each in facts.get("owners", ())} & may_become(connection, role) - {role}
+    for owner in sorted(owners):
+        if not fetch_one(connection, _CREATES, owner)[0]:
+            connection.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(owner)))
+
+
+def take_back(connection: Connection, facts: Mapping[str, Any]) -> None:
+    """Given a connection to a loaded database, as its owner, undo `let_own` for those that had no such right."""
+    from psycopg import sql
+
+    for each in facts.get("owners", ()):
+        if not each["creates"] and fetch_all(connection, _ROLE, each["role"]):
+            connection.execute(sql.SQL("REVOKE CREATE ON SCHEMA public FROM {}").format(sql.Identifier(each["role"])))
 
 
 def hand_over(connection: Connection, name: str, live: str, role: str, facts: Mapping[str, Any]) -> None:

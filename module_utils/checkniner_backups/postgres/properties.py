@@ -11,16 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DatabaseError, RestoreError
 from .dsn import Dsn
-from .privileges import PRIVILEGES
+from .fitness import as_statement
+from .privileges import PRIVILEGES, take_back
 from .session import connect, translated
 
 if TYPE_CHECKING:
     from .session import Connection
 
 
-def apply_properties(dsn: Dsn, facts: Mapping[str, Any]) -> None:
+def apply_properties(dsn: Dsn, facts: Mapping[str, Any], live: str = "") -> None:
     """Given a new database, as its owner, and the manifest's `database` facts, put settings and privileges back.
 
+    :param live: what the database will be called, for messages; empty for the name that the facts tell
     :raises RestoreError: one needs more than the owner's rights; the message says what an administrator can run
     """
     from psycopg import sql
@@ -28,7 +30,8 @@ def apply_properties(dsn: Dsn, facts: Mapping[str, Any]) -> None:
     name = sql.Identifier(dsn.database)
     with connect(dsn) as connection:
         for role, setting in facts.get("settings", ()):
-            _apply_setting(connection, dsn.database, role, setting)
+            _apply_setting(connection, dsn.database, role, setting, live or facts.get("name", dsn.database))
+        take_back(connection, facts)
         if facts.get("connection_limit", -1) != -1:
             limit = sql.Literal(int(facts["connection_limit"]))
             connection.execute(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, limit))
@@ -47,23 +50,14 @@ def apply_properties(dsn: Dsn, facts: Mapping[str, Any]) -> None:
             connection.execute(statement)
 
 
-def _apply_setting(connection: Connection, database: str, role: str, setting: str) -> None:
-    from psycopg import sql
-
-    name, _, value = setting.partition("=")
-    whom = sql.SQL("DATABASE {}").format(sql.Identifier(database))
-    if role:
-        whom = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), sql.Identifier(database))
-    # FROM CURRENT: a list such as search_path's is stored as text, and only set_config takes that text as it is.
-    statement = sql.SQL("ALTER {} SET {} FROM CURRENT").format(whom, sql.Identifier(*name.split(".")))
+def _apply_setting(connection: Connection, database: str, role: str, setting: str, live: str) -> None:
+    # Not SET ... FROM CURRENT: that writes 60000 as 1min, and what is compared afterwards is the text.
     try:
-        with translated(f"setting {name}"):
-            connection.execute("BEGIN")
-            connection.execute("SELECT set_config(%s, %s, true)", (name, value))
-            connection.execute(statement)
-            connection.execute("COMMIT")
+        with translated(f"setting {setting.partition('=')[0]}"):
+            connection.execute(as_statement(database, role, setting).encode())
     except DatabaseError as error:
         raise RestoreError(
             f"the setting {setting!r} of the database cannot be put back: {error.message}",
-            f"restore with checkniner_backups_skip_settings=true, then run as a superuser: {statement.as_string(None)}",
+            "restore with checkniner_backups_skip_settings=true, then run as a superuser:"
+            f" {as_statement(live, role, setting)}",
         ) from None
