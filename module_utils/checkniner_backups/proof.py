@@ -15,6 +15,7 @@ from .manifest import Manifest
 from .postgres.digest import columns_of, digest_table
 from .postgres.dsn import Dsn
 from .postgres.facts import database_facts, ownership, sequence_facts
+from .postgres.locales import locale_difference
 from .postgres.privileges import granted, listed
 from .postgres.snapshot import plain_reader
 
@@ -143,6 +144,8 @@ def _compare_database(expected: Mapping[str, Any], found: Mapping[str, Any], ski
         for key in keys
         if key in expected and found[key] != expected[key]
     ]
+    if "locale" in expected and (difference := locale_difference(found, expected)):
+        differences.append(difference)
     # Both owners are left out on both sides: while it is new it belongs to who loads it, and what that role is granted
     # beside cannot be seen. When it changes hands, before the swap, all are compared.
     owners = {found["owner"], expected.get("owner", "")}

@@ -15,6 +15,7 @@ from .errors import DatabaseError, RestoreError
 from .postgres import admin
 from .postgres.dsn import Dsn
 from .postgres.fitness import missing_for
+from .postgres.locales import completed
 from .postgres.privileges import hand_over, let_own
 from .postgres.room import lacking_room
 from .postgres.session import connect
@@ -118,7 +119,7 @@ class Databases:
                 _refuse(lacking_room(connection, facts))
             if self._dry_run:
                 return change
-            admin.create_database(connection, new, owner, facts)
+            admin.create_database(connection, new, owner, completed(connection, facts, self._live))
             try:
                 if name:
                     admin.mark_as_ours(connection, new)

@@ -16,11 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DatabaseError, RestoreError
 from .dsn import Dsn
-from .session import connect, fetch_all, fetch_one, server_major
+from .locales import options
+from .session import connect, fetch_all, fetch_one
 
 if TYPE_CHECKING:
-    from psycopg import sql
-
     from .session import Connection
 
 MAX_NAME = 63
@@ -105,34 +104,17 @@ def is_ours(connection: Connection, name: str) -> bool:
 
 
 def create_database(connection: Connection, name: str, owner: str, facts: Mapping[str, Any]) -> None:
-    """Given a new database's name, its owner and the manifest's facts (may be empty), create it, empty.
+    """Given a new database's name, its owner and the manifest's facts, create it, empty.
 
-    Encoding and locale are those of the dump, whatever this server's default is.
+    Encoding and locale are those of the facts, which `locales.completed` makes whole.
 
     :raises DatabaseError: the server refuses, for a locale that it does not have for example
     """
     from psycopg import sql
 
-    options = [sql.SQL("OWNER {}").format(sql.Identifier(owner)), sql.SQL("TEMPLATE template0")]
-    words = {"encoding": "ENCODING", "lc_collate": "LC_COLLATE", "lc_ctype": "LC_CTYPE"}
-    for key, word in words.items():
-        if facts.get(key):
-            options.append(sql.SQL(f"{word} {{}}").format(sql.Literal(facts[key])))
-    options += _locale(connection, facts)
-    connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(options)))
-
-
-def _locale(connection: Connection, facts: Mapping[str, Any]) -> list[sql.Composable]:
-    """Return the options for a locale that is not the C library's (PostgreSQL 15 and later)."""
-    from psycopg import sql
-
-    locale = facts.get("locale", {})
-    name = locale.get("datlocale") or locale.get("daticulocale")
-    provider = {"i": "icu", "b": "builtin"}.get(locale.get("datlocprovider", ""))
-    if not provider or not name or server_major(connection) < 15:
-        return []
-    word = "ICU_LOCALE" if provider == "icu" else "BUILTIN_LOCALE"
-    return [sql.SQL(f"LOCALE_PROVIDER {provider} {word} {{}}").format(sql.Literal(name))]
+    said = [sql.SQL("OWNER {}").format(sql.Identifier(owner)), sql.SQL("TEMPLATE template0")]
+    said += options(connection, facts)
+    connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(said)))
 
 
 def create_extensions(admin: Dsn, name: str, facts: Mapping[str, Any], allowed: Iterable[str]) -> list[str]:

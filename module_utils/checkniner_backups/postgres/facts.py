@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .locales import locale_fields
 from .session import fetch_all, fetch_one, server_major
 
 if TYPE_CHECKING:
@@ -117,7 +118,6 @@ SELECT c.oid::bigint, pg_get_userbyid(c.relowner),
        ARRAY(SELECT acl::text FROM unnest(coalesce(c.relacl, acldefault('r', c.relowner))) AS acl ORDER BY 1)
 FROM pg_class c WHERE c.oid = ANY (%s)
 """
-_LOCALE_FIELDS = ("datlocprovider", "daticulocale", "datlocale", "daticurules")
 
 
 def database_facts(connection: Connection) -> dict[str, Any]:
@@ -134,8 +134,7 @@ def database_facts(connection: Connection) -> dict[str, Any]:
         "encoding": encoding,
         "lc_collate": collate,
         "lc_ctype": ctype,
-        # The names of these columns changed from release to release.
-        "locale": {field: everything[field] for field in _LOCALE_FIELDS if everything.get(field)},
+        "locale": locale_fields(everything),
         "connection_limit": limit,
         "size": size,
         "privileges": [list(row) for row in fetch_all(connection, _ACL)],
