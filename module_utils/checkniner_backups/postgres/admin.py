@@ -6,6 +6,7 @@ Nobody loads data over these connections; that is the owner's work (see load.py)
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 import threading
 import time
@@ -26,6 +27,8 @@ MAX_NAME = 63
 """Bytes of an identifier that PostgreSQL keeps; it cuts what is longer without a word."""
 _OURS = "made by a restore of checkniner-backups"
 _STAMP = "%Y%m%dt%H%M%S"
+_DIGEST = 8
+"""Hexadecimal digits that tell shortened names apart."""
 _SWAP_LIMIT = 15.0
 """Seconds that a swap may wait for the old sessions to end."""
 
@@ -52,10 +55,19 @@ class Swapped:
 
 
 def stamped_name(live: str, word: str, moment: datetime | None = None) -> str:
-    """Given a database's name and a word, return `<live>_<word>_<stamp>`, shortened to what PostgreSQL keeps."""
+    """Given a database's name and a word, return `<live>_<word>_<stamp>`, shortened to what PostgreSQL keeps.
+
+    A name that is shortened ends in a digest of the whole one: two that begin alike must not be taken for each other.
+    """
     suffix = f"_{word}_{(moment or datetime.now(timezone.utc)).strftime(_STAMP)}"
     room = MAX_NAME - len(suffix)
-    return live.encode()[:room].decode(errors="ignore") + suffix
+    stem = live.encode()
+    if len(stem) > room:
+        # Databases that an earlier release has made of such a name, without the digest, are no longer known as ours:
+        # nobody can tell whose they are.
+        digest = "_" + hashlib.sha256(stem).hexdigest()[:_DIGEST]
+        stem = stem[: room - len(digest)].decode(errors="ignore").encode() + digest.encode()
+    return stem.decode() + suffix
 
 
 def free_name(connection: Connection, live: str, word: str) -> str:
