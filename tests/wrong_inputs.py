@@ -52,46 +52,48 @@ def activate(world: World, **changes: str) -> Iterator[None]:
         application.write_activate()
 
 
-def no_bucket(world: World) -> CompletedProcess[str]:
-    with environment(world, S3_BUCKET_NAME="no-such-bucket"):
+def tick_with(world: World, **changes: str) -> CompletedProcess[str]:
+    with environment(world, **changes):
         return world.server.run("run", check=False)
+
+
+def tick_of(world: World, **changes: str) -> CompletedProcess[str]:
+    with activate(world, **changes):
+        return world.server.run("run", check=False)
+
+
+def no_bucket(world: World) -> CompletedProcess[str]:
+    return tick_with(world, S3_BUCKET_NAME="no-such-bucket")
 
 
 def wrong_secret(world: World) -> CompletedProcess[str]:
-    with environment(world, S3_SECRET_KEY="wrong-secret-value"):
-        return world.server.run("run", check=False)
+    return tick_with(world, S3_SECRET_KEY="wrong-secret-value")
 
 
 def half_a_secret(world: World) -> CompletedProcess[str]:
-    with environment(world, S3_SECRET_KEY=""):
-        return world.server.run("run", check=False)
+    return tick_with(world, S3_SECRET_KEY="")
 
 
 def no_network(world: World) -> CompletedProcess[str]:
-    with environment(world, CHECKNINER_BACKUPS_S3_ENDPOINT_URL="http://127.0.0.1:9"):
-        return world.server.run("run", check=False)
+    return tick_with(world, CHECKNINER_BACKUPS_S3_ENDPOINT_URL="http://127.0.0.1:9")
 
 
 def unknown_recipient(world: World) -> CompletedProcess[str]:
-    with environment(world, BACKUPS_GPG_RECIPIENT="0123456789ABCDEF0123456789ABCDEF01234567"):
-        return world.server.run("run", check=False)
+    return tick_with(world, BACKUPS_GPG_RECIPIENT="0123456789ABCDEF0123456789ABCDEF01234567")
 
 
 def short_recipient(world: World) -> CompletedProcess[str]:
-    with environment(world, BACKUPS_GPG_RECIPIENT="ops@checkniner.example"):
-        return world.server.run("run", check=False)
+    return tick_with(world, BACKUPS_GPG_RECIPIENT="ops@checkniner.example")
 
 
 def no_recipient(world: World) -> CompletedProcess[str]:
-    with environment(world, BACKUPS_GPG_RECIPIENT=""):
-        return world.server.run("run", check=False)
+    return tick_with(world, BACKUPS_GPG_RECIPIENT="")
 
 
 def _with_key(world: World, make: str) -> CompletedProcess[str]:
     key = getattr(world.keyring, make)()
     world.server.gpg("--import", data=world.keyring.export_public(key))
-    with environment(world, BACKUPS_GPG_RECIPIENT=key.fingerprint):
-        return world.server.run("run", check=False)
+    return tick_with(world, BACKUPS_GPG_RECIPIENT=key.fingerprint)
 
 
 def signing_key(world: World) -> CompletedProcess[str]:
@@ -122,13 +124,11 @@ def secret_key(world: World) -> CompletedProcess[str]:
 
 
 def another_database(world: World) -> CompletedProcess[str]:
-    with activate(world, DATABASE_URL="mysql://checkniner:hidden-word@localhost/checkniner"):
-        return world.server.run("run", check=False)
+    return tick_of(world, DATABASE_URL="mysql://checkniner:hidden-word@localhost/checkniner")
 
 
 def no_url(world: World) -> CompletedProcess[str]:
-    with activate(world, DATABASE_URL="checkniner hidden-word"):
-        return world.server.run("run", check=False)
+    return tick_of(world, DATABASE_URL="checkniner hidden-word")
 
 
 def wrong_password(world: World) -> CompletedProcess[str]:
@@ -140,13 +140,11 @@ def wrong_password(world: World) -> CompletedProcess[str]:
 
 def no_database(world: World) -> CompletedProcess[str]:
     url = world.database.cluster.url("nonesuch", world.database.user, world.database.password)
-    with activate(world, DATABASE_URL=url):
-        return world.server.run("run", check=False)
+    return tick_of(world, DATABASE_URL=url)
 
 
 def database_down(world: World) -> CompletedProcess[str]:
-    with activate(world, DATABASE_URL="postgresql://checkniner:hidden-word@127.0.0.1:9/checkniner"):
-        return world.server.run("run", check=False)
+    return tick_of(world, DATABASE_URL="postgresql://checkniner:hidden-word@127.0.0.1:9/checkniner")
 
 
 def old_pg_dump(world: World) -> CompletedProcess[str]:
@@ -168,13 +166,11 @@ def old_pg_dump(world: World) -> CompletedProcess[str]:
 
 
 def no_activate(world: World) -> CompletedProcess[str]:
-    with environment(world, CHECKNINER_BACKUPS_VIRTUALENV="/nonexistent/venv"):
-        return world.server.run("run", check=False)
+    return tick_with(world, CHECKNINER_BACKUPS_VIRTUALENV="/nonexistent/venv")
 
 
 def activate_without_url(world: World) -> CompletedProcess[str]:
-    with activate(world, DATABASE_URL=""):
-        return world.server.run("run", check=False)
+    return tick_of(world, DATABASE_URL="")
 
 
 def broken_application(world: World) -> CompletedProcess[str]:
@@ -183,13 +179,11 @@ def broken_application(world: World) -> CompletedProcess[str]:
 
 
 def unknown_app(world: World) -> CompletedProcess[str]:
-    with environment(world, CHECKNINER_BACKUPS_BUSINESS_APPS="auth,checkuots"):
-        return world.server.run("run", check=False)
+    return tick_with(world, CHECKNINER_BACKUPS_BUSINESS_APPS="auth,checkuots")
 
 
 def routed_model(world: World) -> CompletedProcess[str]:
-    with activate(world, **routing.keep_elsewhere(world.server.application, "checkouts.pilotweight")):
-        return world.server.run("run", check=False)
+    return tick_of(world, **routing.keep_elsewhere(world.server.application, "checkouts.pilotweight"))
 
 
 def closed_table(world: World) -> CompletedProcess[str]:
@@ -224,8 +218,7 @@ def no_environment_file(world: World) -> CompletedProcess[str]:
 
 
 def no_state_folder(world: World) -> CompletedProcess[str]:
-    with environment(world, CHECKNINER_BACKUPS_STATE_PATH="/nonexistent/state"):
-        return world.server.run("run", check=False)
+    return tick_with(world, CHECKNINER_BACKUPS_STATE_PATH="/nonexistent/state")
 
 
 def no_archive(world: World) -> CompletedProcess[str]:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from .account import Account, ourselves
 from .errors import ApplicationError, SettingsError
+from .postgres.dsn import Dsn, parse_url
+from .settings import Settings
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _OURS = ("S3_", "BACKUPS_GPG_", "CHECKNINER_BACKUPS_")
@@ -62,6 +64,15 @@ def read_activate(virtualenv: Path, account: Account | None = None, *, needs_dat
     if needs_database and not environment.get("DATABASE_URL"):
         raise ApplicationError(f"{script} sets no DATABASE_URL", "add a line: export DATABASE_URL=postgres://...")
     return environment
+
+
+def owner_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:
+    """Given the settings, return the application's own way to its database, and the application's environment.
+
+    :raises ApplicationError: `bin/activate` is missing or lacks `DATABASE_URL`
+    """
+    environment = read_activate(settings.virtualenv)
+    return parse_url(environment["DATABASE_URL"]), environment
 
 
 def _bare_environment(account: Account) -> dict[str, str]:

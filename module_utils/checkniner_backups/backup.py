@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from . import changes
-from .application import check_user, read_activate
+from .application import check_user, owner_dsn, read_activate
 from .changes import Verdict
 from .errors import ArchiveError, CheapLooksError, DatabaseError, EmptyDatabaseError
 from .job import Job
 from .postgres.dsn import Dsn, parse_url
-from .postgres.fitness import loading_problems
 from .postgres.mark import cheap_mark
 from .settings import Settings
 from .state import Saved, State, parse_saved, write_durably
@@ -147,9 +146,10 @@ def look(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None)
 
 def _warn(job: Job, dataset: Dataset) -> None:
     """Say now what would stop a restore of this archive from SQL: nobody wants to learn it then."""
-    role = job.dsn.user
-    if job.settings.database_url:  # a role that only reads
-        role = parse_url(read_activate(job.settings.virtualenv)["DATABASE_URL"]).user
+    from .postgres.fitness import loading_problems  # a tick that finds nothing new does without it
+
+    # Where a URL of its own is set, it is a role's that only reads.
+    role = owner_dsn(job.settings)[0].user if job.settings.database_url else job.dsn.user
     try:
         problems = loading_problems(job.dsn, dataset.database, role)
     except DatabaseError as error:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from .application import check_user, read_activate
+from .application import check_user, owner_dsn
 from .backup import application_dsn
-from .postgres.dsn import dump_program, parse_url
+from .postgres.dsn import dump_program
 from .postgres.facts import database_facts
 from .postgres.fitness import unfit
 from .postgres.session import connect_directly, server_major
@@ -27,7 +27,7 @@ def check(settings: Settings) -> list[str]:
     dsn, environment = application_dsn(settings)
     with connect_directly(dsn) as connection:
         major = server_major(connection)
-        role = parse_url(read_activate(settings.virtualenv)["DATABASE_URL"]).user
+        role = owner_dsn(settings)[0].user
         problems = unfit(connection, database_facts(connection), role or dsn.user)
     lines.append(f"{dsn}: PostgreSQL {major}, read by {dump_program(major)}")
     with exported_snapshot(dsn, settings.lock_timeout) as snapshot:

@@ -59,7 +59,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def restore(settings: Settings, arguments: argparse.Namespace) -> None:
     """Bring data back, from an archive in the store or a file."""
     from . import restoring
-    from .restore import owner_dsn
+    from .application import owner_dsn
 
     wish = _wish(arguments)
     admin_url = _secret(arguments.admin_url_fd, "administrator's database URL") or os.environ.get(ADMIN_URL, "")

@@ -11,10 +11,10 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from .application import check_user, read_activate
+from .application import check_user, owner_dsn
 from .errors import ArchiveError
 from .leftovers import clean_up
-from .postgres.dsn import Dsn, parse_url
+from .postgres.dsn import Dsn
 from .proof import NOT_PROVEN, Proof, checked, prove_sql
 from .settings import Settings
 from .source import Progress, Source, opened, told
@@ -24,12 +24,6 @@ if TYPE_CHECKING:
     from .manifest import Manifest
 
 log = logging.getLogger(__name__)
-
-
-def owner_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:
-    """Given the settings, return the application's own way to its database, and the application's environment."""
-    environment = read_activate(settings.virtualenv)
-    return parse_url(environment["DATABASE_URL"]), environment
 
 
 def restore_sql(

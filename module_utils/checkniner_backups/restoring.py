@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from . import leftovers, safety
-from .application import check_user, run_command
+from .application import check_user, owner_dsn, run_command
 from .errors import ApplicationError, DatabaseError, SettingsError
 from .postgres import admin
 from .postgres.session import connect, fetch_all
-from .restore import owner_dsn, restore_fixtures, restore_sql
+from .restore import restore_fixtures, restore_sql
 from .source import Progress, Source, check_application, inspect
 from .swap import Databases
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Iterable  # noqa: UP035  Python 3.8
 
 from .channel import Channel
 from .registry import ALIAS
@@ -30,10 +30,7 @@ def migrations(connection: Any) -> dict[str, list[str]]:
     """Return the names of the migrations that were applied, for each app."""
     from django.db.migrations.recorder import MigrationRecorder
 
-    applied: dict[str, list[str]] = {}
-    for app, name in sorted(MigrationRecorder(connection).applied_migrations()):
-        applied.setdefault(app, []).append(name)
-    return applied
+    return _by_app(MigrationRecorder(connection).applied_migrations())
 
 
 def migrations_of_code(channel: Channel) -> None:
@@ -51,10 +48,14 @@ def migrations_of_code(channel: Channel) -> None:
         more = set(migration.replaces if migration else ()) - noted
         noted |= more
         replacing += more
+    channel.send("migrations", apps=_by_app(noted))
+
+
+def _by_app(migrations: Iterable[Any]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for app, name in sorted(noted):
+    for app, name in sorted(migrations):
         found.setdefault(app, []).append(name)
-    channel.send("migrations", apps=found)
+    return found
 
 
 def clear(channel: Channel) -> None:

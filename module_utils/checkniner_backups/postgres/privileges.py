@@ -77,6 +77,12 @@ def take_back(connection: Connection, facts: Mapping[str, Any]) -> None:
             connection.execute(sql.SQL("REVOKE CREATE ON SCHEMA public FROM {}").format(sql.Identifier(each["role"])))
 
 
+def give(connection: Connection, name: str, grantee: str, privilege: str, *, grantable: bool) -> None:
+    """Given a database, grant one of `PRIVILEGES` on it; `grantable`: the grantee may grant it on."""
+    statement = "GRANT {} ON DATABASE {} TO {}" + (" WITH GRANT OPTION" if grantable else "")
+    _run(connection, statement, privilege, name, grantee)
+
+
 def hand_over(connection: Connection, name: str, live: str, role: str, facts: Mapping[str, Any]) -> None:
     """Given a new database, let it belong to whom the live one belongs to, or else to whom the manifest names.
 
@@ -132,8 +138,7 @@ def _make(connection: Connection, name: str, owner: str, wanted: Granted) -> Non
             if found.get((grantee, privilege)):
                 _run(connection, "REVOKE GRANT OPTION FOR {} ON DATABASE {} FROM {}", privilege, name, grantee)
             else:
-                statement = "GRANT {} ON DATABASE {} TO {}"
-                _run(connection, statement + (" WITH GRANT OPTION" if more else ""), privilege, name, grantee)
+                give(connection, name, grantee, privilege, grantable=more)
 
 
 def _run(connection: Connection, statement: str, privilege: str, name: str, grantee: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DatabaseError, RestoreError
 from .dsn import Dsn
 from .fitness import as_statement
-from .privileges import PRIVILEGES, take_back
+from .privileges import PRIVILEGES, give, take_back
 from .session import connect, translated
 
 if TYPE_CHECKING:
@@ -41,13 +41,7 @@ def apply_properties(dsn: Dsn, facts: Mapping[str, Any], live: str = "") -> None
         for grantee, privilege, grantable in facts["privileges"]:
             if grantee == facts.get("owner") or privilege not in PRIVILEGES:
                 continue
-            statement = sql.SQL("GRANT {} ON DATABASE {} TO {}{}").format(
-                sql.SQL(privilege),
-                name,
-                sql.SQL("PUBLIC") if grantee == "PUBLIC" else sql.Identifier(grantee),
-                sql.SQL(" WITH GRANT OPTION" if grantable else ""),
-            )
-            connection.execute(statement)
+            give(connection, dsn.database, grantee, privilege, grantable=bool(grantable))
 
 
 def _apply_setting(connection: Connection, database: str, role: str, setting: str, live: str) -> None:
