@@ -63,7 +63,7 @@ size:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import backup
+from ansible.module_utils.checkniner_backups import saving
 from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
 
 
@@ -73,7 +73,7 @@ def upload(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": True}
     archive = Path(module.params["archive"])
-    saved = backup.upload(settings, Path(module.params["path"]), archive, module.params["sha256"])
+    saved = saving.upload(settings, Path(module.params["path"]), archive, module.params["sha256"])
     return {"changed": True, "key": saved.key, "size": saved.size}
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import psycopg
+import pytest
 from checkniner_backups.gpg import session_key
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.source import Source, inspect
@@ -21,6 +22,8 @@ from sandbox.postgres import find_binaries
 from sandbox.server import Server
 from tests.archives import archive
 from tests.owner_side import as_engine
+from tests.plugins.application import RunningApplication
+from tests.plugins.keys import Keys
 from tests.plugins.postgres import Database
 
 
@@ -130,3 +133,13 @@ def old_archive(server: HasApplication, keyring: Keyring, fingerprint: str) -> b
     for app in ("admin", "auth", "checkouts", "contenttypes", "sessions"):
         members[f"{app}.json"] = application.manage("dumpdata", app).encode()
     return keyring.gpg("--trust-model", "always", "--recipient", fingerprint, "--encrypt", data=archive(members))
+
+
+@pytest.fixture
+def restorer(server: Server, application: RunningApplication, keys: Keys) -> Restorer:
+    """An archive on the server; since then, the live data has changed."""
+    server.tick()
+    restorer = Restorer(server, application.database, keys.keyring)
+    restorer.fetch()
+    application.change()
+    return restorer

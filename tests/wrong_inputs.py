@@ -14,7 +14,7 @@ from psycopg import sql
 from sandbox import guard
 from sandbox.keys import Keyring
 from sandbox.server import Server
-from tests import routing
+from tests import other_settings
 from tests.plugins.postgres import Database
 
 
@@ -183,7 +183,7 @@ def unknown_app(world: World) -> CompletedProcess[str]:
 
 
 def routed_model(world: World) -> CompletedProcess[str]:
-    return tick_of(world, **routing.keep_elsewhere(world.server.application, "checkouts.pilotweight"))
+    return tick_of(world, **other_settings.keep_elsewhere(world.server.application, "checkouts.pilotweight"))
 
 
 def closed_table(world: World) -> CompletedProcess[str]:

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING
 from . import changes
 from .application import check_user, owner_dsn, read_activate
 from .changes import Verdict
-from .errors import ArchiveError, CheapLooksError, DatabaseError, EmptyDatabaseError
+from .errors import ArchiveError, CheapLooksError, DatabaseError, EmptyDatabaseError, StrangerError
 from .job import Job
 from .postgres.dsn import Dsn, parse_url
 from .postgres.mark import cheap_mark
+from .saving import MEMORY, cut_off, drop_superseded, look_into_store, newest_before, upload
 from .settings import Settings
-from .state import Saved, State, parse_saved, write_durably
+from .state import State, write_durably
 
 if TYPE_CHECKING:
     from .archive import Packed
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MANIFEST = "manifest.json"
-_MEMORY = "memory.json"
-_PENDING = "pending"
-"""A file in the state folder: the name of the archive whose upload has begun and not ended well."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +52,7 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
 
     :param force: save in any case
     :raises CheapLooksError: an archive was saved that the cheap looks had not asked for
+    :raises StrangerError: an archive was saved, for another server saves below the same prefix
     :raises BackupsError: something failed; nothing is remembered as saved, and the next tick makes up for it
     """
     with prepared(settings, force=force) as job:
@@ -65,6 +64,12 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
                 return Outcome(dumped.verdict)
             packed = package(settings, folder)
             saved = upload(settings, folder, packed.path, packed.sha256)
+    if job.stranger:
+        raise StrangerError(
+            f"{job.stranger} in the store was not made by this server; its own data is saved anew as {saved.key}",
+            "each server needs a prefix of its own (checkniner_backups_s3_prefix), or a restore takes another one's"
+            " data; if this server's own state was set back, as by a snapshot of its disk, all is well now",
+        )
     if dumped.fault:
         raise CheapLooksError(
             f"the daily full comparison found a change that the cheap looks had missed: {dumped.verdict.reason}",
@@ -96,9 +101,12 @@ def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) 
         state.sweep()
         dsn, environment = application_dsn(settings)
         saved, why_not = changes.comparable(state.load(), settings.shape(), dsn.place())
-        if saved and not force and not 0 <= time.time() - saved.seen_in_store_at < settings.store_look_every:
-            saved, why_not = _look_into_store(settings, state, saved)
-        yield Job(settings, state, dsn, environment, saved, why_not, force)
+        stranger = ""
+        if saved and (name := cut_off(settings.state_path)):
+            saved, why_not = None, f"the upload of {name} was cut off, and may be in the store all the same"
+        elif saved and not force and not 0 <= time.time() - saved.seen_in_store_at < settings.store_look_every:
+            saved, why_not, stranger = look_into_store(settings, state, saved)
+        yield Job(settings, state, dsn, environment, saved, why_not, force, stranger)
 
 
 def application_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:
@@ -134,11 +142,11 @@ def look(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None)
     dumped = look_and_dump(job, folder, meanwhile)
     if dumped.dataset and dumped.memory:
         dataset = dumped.dataset
-        before = _newest_before(job)
+        before = newest_before(job.settings, job.state.load(), job.stranger)
         _keep_the_newest(job, dataset, before)
         manifest = dataset.manifest(job.settings.name, _stamp(dumped.memory.at, before))
         write_durably(folder / _MANIFEST, manifest.to_json())
-        write_durably(folder / _MEMORY, dumped.memory.to_json().encode())
+        write_durably(folder / MEMORY, dumped.memory.to_json().encode())
         if dumped.verdict.changed:
             _warn(job, dataset)
     return dumped
@@ -175,58 +183,8 @@ def package(settings: Settings, folder: Path) -> Packed:
     keyring = Keyring(settings.gnupg_home) if settings.encryption else None
     packed = pack(folder / "dataset", manifest, settings.archives_path / name, keyring, settings.recipients)
     point_latest(packed.path)
-    _drop_superseded(settings, packed.path)
+    drop_superseded(settings, packed.path)
     return packed
-
-
-def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Saved:
-    """Given a dataset's folder and its packed archive, upload it, and remember it once the store has confirmed it.
-
-    :param sha256: the archive's digest (hex)
-    :returns: what is remembered of it
-    :raises StoreError: the store refused or cannot be reached; nothing is remembered
-    """
-    from .store import Store
-
-    memory = parse_saved(_read(folder / _MEMORY).decode())
-    if memory is None:
-        raise ArchiveError(f"{folder} was filled by another version of this software", "make the dataset anew")
-    key = settings.store.prefix + archive.name
-    pending = settings.state_path / _PENDING
-    write_durably(pending, archive.name.encode())
-    stored = Store(settings.store).upload(archive, key, sha256)
-    saved = replace(memory, key=key, size=stored.size, sha256=sha256, seen_in_store_at=time.time())
-    # Between the steps of a playbook, a tick may have saved something newer: that is what to compare with.
-    State(settings.state_path).store_newer(saved)
-    pending.unlink(missing_ok=True)
-    return saved
-
-
-def _look_into_store(settings: Settings, state: State, saved: Saved) -> tuple[Saved | None, str]:
-    """Now and then, see whether the last archive is still in the store: "unchanged" is worth nothing without it."""
-    from .store import Store
-
-    found = Store(settings.store).look(saved.key)
-    if found and found.size == saved.size:
-        seen = replace(saved, seen_in_store_at=time.time())
-        state.store_over(saved, seen)
-        return seen, ""
-    log.warning("the last archive, %s, is no longer in the store", saved.key)
-    state.forget()
-    return None, "the last archive is no longer in the store"
-
-
-def _drop_superseded(settings: Settings, archive: Path) -> None:
-    """Given a new archive, remove the one that could not be uploaded before it: a store that cannot be reached for
-    days must not fill this disk, one archive every five minutes."""
-    from .store import ARCHIVE_NAME
-
-    try:
-        name = (settings.state_path / _PENDING).read_text()
-    except OSError:
-        return
-    if name != archive.name and ARCHIVE_NAME.match(name):
-        (settings.archives_path / name).unlink(missing_ok=True)
 
 
 def _stamp(moment: float, before: datetime | None) -> datetime:
@@ -253,24 +211,6 @@ def _keep_the_newest(job: Job, dataset: Dataset, before: datetime | None) -> Non
         f" nothing yet, and the store has archives, the newest of {before:%Y-%m-%d %H:%M} UTC",
         "restore that one: restore.yml -e source=sql; or, to start anew with an empty database: backup --force",
     )
-
-
-def _newest_before(job: Job) -> datetime | None:
-    """Return the newest stamp that is known: of the last archive, of local ones (a run may have been killed after it
-    had uploaded one), or, where nothing is remembered, of what is in the store."""
-    from .catalogue import newest, parse
-
-    prefix = job.settings.store.prefix
-    names = [path.name for path in job.settings.archives_path.glob("*.tar.gz*")]
-    last = job.state.load()
-    if last is None:
-        from .store import Store
-
-        stored = newest(Store(job.settings.store))
-        names += [stored.name] if stored else []
-    elif last.key.startswith(prefix):
-        names.append(last.key[len(prefix) :])
-    return max((archive.stamp for name in names if (archive := parse(name, ""))), default=None)
 
 
 def _read(path: Path) -> bytes:

@@ -42,6 +42,7 @@ exit status:
   12  saved, but the cheap looks had missed the change (please report it)
   13  done, but the watchdog could not be told
   14  not saved: the database is empty; on a new server, the archives in the store are to be restored
+  15  saved, but another server saves below the same prefix
   75  another run is at work
   128 and more: stopped by a signal (its number added); nothing half-done stays
 """

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from .archive import MemberWriter
 from .errors import DatabaseError, LockTimeoutError
-from .manifest import Manifest, Member
+from .manifest import Manifest, Member, fixture_name
 from .pipes import widen
 from .postgres.digest import TableDigest, columns_of, digest_table
 from .postgres.dsn import dump_program
@@ -76,7 +76,7 @@ class Dataset:
 
 def sql_member_name(database: str) -> str:
     """Given a database's name, return the name of its SQL member: what a file name cannot hold becomes `_`."""
-    return f"{_UNSAFE.sub('_', database).lstrip('.') or '_'}.sql"
+    return f"{_UNSAFE.sub('_', database).lstrip('.-') or '_'}.sql"
 
 
 def dump(
@@ -108,6 +108,8 @@ def dump(
     members = (sql.member, *(fixtures.members if fixtures else ()))
     tables = _tables(snapshot, rows.digests)
     report = fixtures.report if fixtures else None
+    if report and report.search_path:
+        snapshot.search_path = report.search_path
     for warning in report.warnings if report else ():
         log.warning("fixtures: %s", warning)
     _agree(snapshot, rows.digests, sql.rows, process.registry if process else None, report)
@@ -220,7 +222,7 @@ class _Fixtures(Part):
         self.report: FixturesReport
 
     def _open(self, app: str) -> MemberWriter:
-        writer = _KeptMember(self._folder / f"{app}.json", self)
+        writer = _KeptMember(self._folder / fixture_name(app), self)
         self._writers.append(writer)
         return writer
 

@@ -119,6 +119,12 @@ class EmptyDatabaseError(BackupsError):
     exit_status = 14
 
 
+class StrangerError(BackupsError):
+    """Another server saves below the same prefix: its archives and this one's cannot be told apart in a restore."""
+
+    exit_status = 15
+
+
 class BusyError(BackupsError):
     """Another tick holds the lock. 75 is EX_TEMPFAIL of sysexits.h: try again later."""
 

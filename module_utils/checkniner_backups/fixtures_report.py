@@ -137,12 +137,14 @@ class FixturesReport:
 
     :param apps: number of objects of each app
     :param migrations: names of the applied migrations of each app
+    :param search_path: the schemas in which the application finds its tables; empty elsewhere than in PostgreSQL
     """
 
     apps: Mapping[str, int]
     models: tuple[ModelReport, ...]
     warnings: tuple[str, ...]
     migrations: Mapping[str, tuple[str, ...]]
+    search_path: tuple[str, ...]
     django: str
     python: str
 
@@ -154,6 +156,7 @@ class FixturesReport:
             models=tuple(ModelReport(**model) for model in message["models"]),
             warnings=tuple(message["warnings"]),
             migrations={app: tuple(names) for app, names in message["migrations"].items()},
+            search_path=tuple(message["search_path"]),
             django=registry.django,
             python=registry.python,
         )

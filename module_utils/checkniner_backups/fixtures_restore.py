@@ -18,6 +18,7 @@ from .application import read_activate, run_command
 from .errors import ApplicationError, BackupsError, RestoreError
 from .fixtures import FixturesProcess
 from .fixtures_proof import prove_fixtures
+from .manifest import app_of
 from .proof import checked
 from .source import Progress, Source, inspect, opened, told
 from .state import scratch_folder
@@ -171,7 +172,7 @@ def choose(reader: ArchiveReader, source: Source, wanted: Iterable[str]) -> tupl
     """
     wanted = tuple(wanted)
     members = reader.manifest.members if reader.manifest else inspect(source, verify=True).members
-    there = tuple(member.name[:-5] for member in members if member.name.endswith(".json"))
+    there = tuple(app for member in members if (app := app_of(member.name)))
     unknown = sorted(set(wanted) - set(there))
     if unknown or not there:
         _refuse_for_lack_of(unknown, there)
@@ -245,8 +246,9 @@ class _Members:
 
     def _of(self, reader: ArchiveReader) -> Iterator[tuple[str, Iterator[bytes]]]:
         for member in reader:
-            if member.name.endswith(".json") and (not self._apps or member.name[:-5] in self._apps):
-                yield member.name[:-5], told(member, self._progress)
+            app = app_of(member.name)
+            if app and (not self._apps or app in self._apps):
+                yield app, told(member, self._progress)
 
 
 def _check_place(place: Place, url: str) -> None:

@@ -11,7 +11,10 @@ from .state import Saved, State
 
 @dataclass(frozen=True)
 class Job:
-    """What a run has to do. `saved` is what may be compared with; where it is None, `why_not` says why."""
+    """What a run has to do. `saved` is what may be compared with; where it is None, `why_not` says why.
+
+    :param stranger: key of an archive in the store that is newer than ours; empty where there is none
+    """
 
     settings: Settings
     state: State
@@ -20,3 +23,4 @@ class Job:
     saved: Saved | None
     why_not: str
     force: bool
+    stranger: str = ""

@@ -9,7 +9,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from . import changes
 from .changes import Look, Verdict
 from .errors import EmptyDatabaseError, LockTimeoutError
 from .job import Job
+from .manifest import fixture_name
 from .postgres.digest import TableDigest
 from .state import Fingerprint, Saved
 from .watching import Part, RowReader, side_by_side
@@ -108,7 +109,9 @@ class _Attempt:
         """Return "unchanged" or None, and the digests of whole tables that were taken on the way."""
         if self.job.saved is None or not self.job.saved.fingerprint.whole or self.job.force:
             return None, {}
-        now, known = self._fingerprint(snapshot, self.job.saved.business_tables, self.job.saved.ignored, {})
+        now, known = self._fingerprint(
+            snapshot, self.job.saved.business_tables, self.job.saved.migrations_table, self.job.saved.ignored, {}
+        )
         return changes.by_rows(self.job.saved, now), known
 
     def _third_look(
@@ -173,11 +176,12 @@ class _Attempt:
     def _fingerprint(
         self,
         snapshot: Snapshot,
-        names: tuple[str, ...],
+        names: Sequence[str],
+        migrations: str,
         ignored: Mapping[str, Iterable[str]],
         known: Mapping[int, TableDigest],
     ) -> tuple[Fingerprint, dict[int, TableDigest]]:
-        hashing = _Hashing(snapshot, names, ignored, known)
+        hashing = _Hashing(snapshot, names, migrations, ignored, known)
         if hashing.all_known:
             hashing.work(snapshot.connection)
         else:
@@ -186,7 +190,7 @@ class _Attempt:
 
     def _memory(self, snapshot: Snapshot, moment: float, dataset: Dataset, registry: Registry) -> Saved:
         apps = self.job.settings.business_apps
-        names = registry.tables(apps)
+        names = [snapshot.full_name(name) for name in registry.tables(apps)]
         ignored: dict[str, list[str]] = {}
         noisy_apps = set()
         for path in self.job.settings.ignored_fields:
@@ -195,16 +199,20 @@ class _Attempt:
             for each in snapshot.family(table)[0] if table else ():
                 ignored.setdefault(each.quoted, []).append(column)
                 noisy_apps.add(path.split(".")[0])
-        fingerprint, _ = self._fingerprint(snapshot, names, ignored, dataset.digests)
+        migrations = snapshot.full_name(changes.MIGRATIONS_TABLE)
+        fingerprint, _ = self._fingerprint(snapshot, names, migrations, ignored, dataset.digests)
         members = {member.name: member.sha256 for member in dataset.members}
         # A field that is ignored stands in the fixture all the same: there the rows' digests decide alone, if they can.
         left_out = noisy_apps if fingerprint.whole else set()
-        fixtures = {app: members[f"{app}.json"] for app in apps if app not in left_out and f"{app}.json" in members}
+        fixtures = {
+            app: members[name] for app in apps if app not in left_out and (name := fixture_name(app)) in members
+        }
         return Saved(
             key="", size=0, sha256="", at=moment, shape=self.job.settings.shape(), source=self.job.dsn.place(),
             mark=snapshot.mark,
             business_tables=tuple(names), ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
             full_look_at=moment, seen_in_store_at=0, django=registry.django,
+            migrations_table=migrations,
         )  # fmt: skip
 
 
@@ -214,13 +222,14 @@ class _Hashing(RowReader):
     def __init__(
         self,
         snapshot: Snapshot,
-        names: tuple[str, ...],
+        names: Sequence[str],
+        migrations: str,
         ignored: Mapping[str, Iterable[str]],
         known: Mapping[int, TableDigest],
     ) -> None:
         super().__init__(snapshot)
         self._tables, self._whole = changes.business_tables(snapshot, names)
-        self._migrations = snapshot.find(changes.MIGRATIONS_TABLE)
+        self._migrations = snapshot.find(migrations)
         self._ignored = {name: frozenset(columns) for name, columns in ignored.items()}
         self.digests = dict(known)
         self.fingerprint: Fingerprint

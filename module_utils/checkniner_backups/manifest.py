@@ -17,6 +17,7 @@ from . import FORMAT_VERSION, __version__
 from .errors import ArchiveError
 
 MANIFEST_NAME = "manifest.json"
+_FIXTURE = ".json"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DAMAGED = "take another archive; if they are all like this, restore by hand as docs/restore-by-hand.md says"
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
@@ -67,6 +68,18 @@ class Manifest:
             "fixtures": self.fixtures,
         }
         return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def fixture_name(app: str) -> str:
+    """Given an app's label, return the name of its fixture's member."""
+    name = app + _FIXTURE
+    # Any other ending that `loaddata` takes would do.
+    return f"{app}.fixture{_FIXTURE}" if name == MANIFEST_NAME else name
+
+
+def app_of(name: str) -> str:
+    """Given the name of a member (not the manifest's), return the label of the app whose fixture it is, or nothing."""
+    return name.removesuffix(_FIXTURE).removesuffix(".fixture") if name.endswith(_FIXTURE) else ""
 
 
 def parse_manifest(data: bytes) -> Manifest:

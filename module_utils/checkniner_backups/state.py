@@ -47,13 +47,14 @@ class Saved:
     :param shape: `Settings.shape()` at that time
     :param source: which database it was read from, as text
     :param mark: the newest mark at which the data was known to equal the archive's; empty where there is none
-    :param business_tables: Django's tables of the business apps at that dump
+    :param business_tables: Django's tables of the business apps at that dump, with their schemas
     :param ignored: columns left out of the comparison, by quoted table name
     :param fingerprint: of the business data
     :param fixtures: digest (hex) of each business app's fixture
     :param full_look_at: when the last full comparison was made
     :param seen_in_store_at: when the archive was last seen there
     :param django: version of Django that wrote the fixtures
+    :param migrations_table: where Django notes the migrations, with its schema
     """
 
     key: str
@@ -70,6 +71,7 @@ class Saved:
     full_look_at: float
     seen_in_store_at: float
     django: str
+    migrations_table: str = "django_migrations"
 
     def to_json(self) -> str:
         """Return this as JSON."""

@@ -12,7 +12,7 @@ from checkniner_backups.errors import BackupsError, SettingsError
 
 from sandbox.postgres import Cluster
 from tests.looks import Looks, looks, must_be_quiet, must_ignore, must_see
-from tests.routing import keep_elsewhere
+from tests.other_settings import keep_elsewhere
 
 __all__ = ["looks"]
 

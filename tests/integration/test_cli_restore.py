@@ -1,90 +1,20 @@
-"""`checkniner-backups restore`, by the owner on the server: in place, beside, in part; refusals, and kills."""
+"""`checkniner-backups restore`, by the owner on the server: in place, beside, in part; and what it refuses."""
 
 from __future__ import annotations
 
-import gzip
 import json
-import signal
-import subprocess
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from subprocess import CompletedProcess
-from typing import Any
 
 import pytest
 from checkniner_backups.errors import RestoreError
-from checkniner_backups.gpg import session_key
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.room import lacking_room
 from checkniner_backups.postgres.session import connect
 from checkniner_backups.swap import Databases
 
 from sandbox.postgres import Cluster
-from sandbox.server import Server
-from tests.archives import archive, entry, tar
-from tests.plugins.application import RunningApplication
-from tests.plugins.keys import Keys
+from tests.restore_command import ADMIN_URL, RENAME, STRIPS, USERS, Restorer, restorer
 
-ADMIN_URL = "CHECKNINER_BACKUPS_ADMIN_DATABASE_URL"
-RENAME = "UPDATE checkouts_airstrip SET name = 'Changed' WHERE id = (SELECT min(id) FROM checkouts_airstrip)"
-
-
-@dataclass(frozen=True)
-class Restorer:
-    """The owner with an archive on the server and its session key."""
-
-    server: Server
-    application: RunningApplication
-    keys: Keys
-
-    @property
-    def live(self) -> str:
-        return self.application.database.name
-
-    def fetch(self, key: str) -> tuple[Path, str]:
-        path = self.application.installed.folder / Path(key).name
-        path.write_bytes(self.server.store.client().get_object(Bucket=self.server.bucket, Key=key)["Body"].read())
-        self.application.owner.own(path)
-        return path, session_key(path, self.keys.keyring.home)
-
-    def argv(self, *arguments: str | Path) -> list[str | Path]:
-        return [self.server.command, "--environment", self.server.environment_file, "restore", *arguments]
-
-    def lay(self, name: str, members: dict[str, bytes]) -> Path:
-        """Lay an archive without a manifest on the server, unencrypted."""
-        path = self.application.installed.folder / name
-        path.write_bytes(archive(members))
-        self.application.owner.own(path)
-        return path
-
-    def run(self, key: str | Path, *arguments: str, admin: bool = True, check: bool = True) -> CompletedProcess[str]:
-        path, secret = (key, "none") if isinstance(key, Path) else self.fetch(key)
-        environment = {ADMIN_URL: self.application.database.cluster.admin_url()} if admin else {}
-        return self.application.owner.run(
-            self.argv("--file", path, "--session-key-fd", "0", "--yes", *arguments),
-            environment=environment,
-            input=secret,
-            check=check,
-        )
-
-    def databases(self) -> set[str]:
-        query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
-        return {row[0] for row in self.application.database.cluster.execute(query, [self.live])}
-
-    def rows(self, query: str, database: str = "") -> Any:
-        return self.application.database.cluster.execute(query, database=database or self.live)
-
-
-@pytest.fixture
-def restorer(server: Server, application: RunningApplication, keys: Keys) -> Restorer:
-    return Restorer(server, application, keys)
-
-
-STRIPS = "SELECT id, ident, name FROM checkouts_airstrip ORDER BY id"
-USERS = "SELECT id, first_name FROM auth_user ORDER BY id"
+__all__ = ["restorer"]
 
 
 def test_in_place_and_beside_with_the_old_data_kept_and_saved(restorer: Restorer) -> None:
@@ -122,66 +52,6 @@ def test_in_place_and_beside_with_the_old_data_kept_and_saved(restorer: Restorer
     again = restorer.run(key, "--source", "fixtures", "--target", copy, admin=False, check=False)
     assert again.returncode == 9
     assert "is there already" in again.stderr
-
-
-def test_a_command_that_fails_after_the_swap_hides_nothing(restorer: Restorer) -> None:
-    key = restorer.server.tick()["key"]
-    before = restorer.rows(STRIPS)
-    restorer.application.change()
-    failed = restorer.run(key, "--source", "sql", "--after", "false", check=False)
-    assert failed.returncode == 4
-    assert f"the data are restored: {restorer.live} is live" in failed.stderr
-    assert f"{restorer.live}_before_" in failed.stderr
-    assert "false ended with status 1" in failed.stderr
-    assert restorer.rows(STRIPS) == before
-
-    # Before the swap, it is the failure itself that counts.
-    failed = restorer.run(key, "--source", "sql", "--before", "false", "--after", "false", check=False)
-    assert failed.returncode == 4
-    assert "the data are restored" not in failed.stderr
-    assert restorer.rows(STRIPS) == before
-
-
-def test_a_command_that_fails_hides_no_other_error(restorer: Restorer) -> None:
-    key = restorer.server.tick()["key"]
-    strips = restorer.rows(STRIPS)
-    restorer.rows(RENAME)
-    changed = restorer.rows(STRIPS)
-    asked = ("--source", "fixtures", "--apps", "checkouts", "--live")
-    failed = restorer.run(key, *asked, "--after", "true", "--after", "false", check=False)
-    assert failed.returncode == 4
-    assert f"the data are restored: the rows of checkouts in {restorer.live} were replaced; but afterwards" in (
-        failed.stderr
-    )
-    assert "false ended with status 1" in failed.stderr
-    assert restorer.rows(STRIPS) == strips
-
-    # What went wrong first is the error.
-    restorer.rows(RENAME)
-    notes = restorer.lay("notes.tar.gz", {"notes.txt": b""})
-    failed = restorer.run(notes, *asked, "--after", "false", check=False)
-    assert failed.returncode == 9, failed.stderr
-    assert "holds no fixture of checkouts" in failed.stderr
-    assert "afterwards false ended with status 1" in failed.stderr
-    failed = restorer.run(key, *asked, "--before", "sh -c 'exit 3'", "--after", "false", check=False)
-    assert "ERROR sh ended with status 3" in failed.stderr
-    assert restorer.rows(STRIPS) == changed
-    with failing_swap(restorer) as slot:
-        failed = restorer.run(key, "--source", "sql", "--after", "false", check=False)
-    assert failed.returncode == 9, failed.stderr
-    assert slot in failed.stderr
-    assert restorer.databases() == {restorer.live}
-
-
-@contextmanager
-def failing_swap(restorer: Restorer) -> Iterator[str]:
-    """While this lasts, the live database cannot be left."""
-    slot = f"slot_{restorer.live}"
-    restorer.rows(f"SELECT pg_create_logical_replication_slot('{slot}', 'test_decoding')")
-    try:
-        yield slot
-    finally:
-        restorer.rows(f"SELECT pg_drop_replication_slot('{slot}')")
 
 
 def test_part_of_it_into_the_live_database_is_all_or_nothing(restorer: Restorer) -> None:
@@ -282,57 +152,6 @@ def test_other_migrations_are_named_before_anything_is_loaded(restorer: Restorer
     assert restorer.databases() == {restorer.live}
     done = restorer.run(key, "--source", "fixtures", "--other-migrations", "--target", f"{restorer.live}_other")
     assert "proven" in done.stdout
-
-
-def test_a_kill_in_the_middle_changes_nothing_and_the_next_restore_cleans_up(restorer: Restorer) -> None:
-    key = restorer.server.tick()["key"]
-    before = restorer.rows(STRIPS)
-    sql = b"CREATE TABLE secret_plaintext (a int);\nSELECT pg_sleep(120);\n-- PostgreSQL database dump complete\n"
-    path = restorer.application.installed.folder / "slow.tar.gz"
-    path.write_bytes(gzip.compress(tar([entry("checkniner.sql", sql)])))
-    restorer.application.owner.own(path)
-    owner = restorer.application.owner
-    process = subprocess.Popen(
-        [str(word) for word in restorer.argv("--file", path, "--source", "sql", "--yes")],
-        env={"PATH": "/usr/bin:/bin", ADMIN_URL: restorer.application.database.cluster.admin_url()},
-        cwd="/",
-        stderr=subprocess.DEVNULL,
-        **owner.options(),
-    )
-    sleeping = "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(120)%'"
-    deadline = time.monotonic() + 60
-    while not restorer.rows(sleeping):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    left = restorer.databases() - {restorer.live}
-    assert len(left) == 1
-    assert restorer.rows(STRIPS) == before
-    state = restorer.application.state_path
-    scratch = state / ".scratch-killed"
-    scratch.mkdir(mode=0o700)
-    (scratch / "file").write_text("left")
-    subprocess.run(["touch", "-d", "2 hours ago", scratch], check=True)
-    owner.own(scratch)
-    for file in (each for each in state.rglob("*") if each.is_file()):
-        assert b"secret_plaintext" not in file.read_bytes()
-
-    restorer.run(key, "--source", "sql")
-    assert not left & restorer.databases()
-    assert not scratch.exists()
-    assert restorer.rows(STRIPS) == before
-
-
-def test_nobody_is_asked_where_nobody_is(restorer: Restorer) -> None:
-    refused = restorer.application.owner.run(
-        restorer.argv("--file", "/nonexistent", "--source", "sql"),
-        environment={ADMIN_URL: restorer.application.database.cluster.admin_url()},
-        check=False,
-    )
-    assert refused.returncode == 3
-    assert f"the whole of the database {restorer.live}" in refused.stderr
-    assert "--yes" in refused.stderr
 
 
 def test_room_for_a_second_copy_is_seen_before_loading(cluster: Cluster) -> None:

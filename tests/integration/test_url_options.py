@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from checkniner_backups.changes import Look
 from checkniner_backups.postgres.dsn import client_program, dump_program, parse_url
 from checkniner_backups.postgres.mark import cheap_mark
 from checkniner_backups.postgres.session import connect, fetch_one
@@ -14,6 +15,7 @@ from checkniner_backups.postgres.snapshot import exported_snapshot
 import tests.plugins.application as plugin
 from sandbox.owner import Account
 from tests.looks import Looks
+from tests.other_settings import set_over
 from tests.owner_side import as_engine
 from tests.plugins.postgres import Database
 
@@ -103,3 +105,35 @@ def test_a_tick_with_ordinary_options(application: RunningApplication, tmp_path:
     assert not looks.look().changed
     application.change()
     assert looks.look().changed
+
+
+PATH = """DATABASES["default"]["OPTIONS"] = {"options": "-c search_path=app"}"""
+
+
+def test_a_tick_where_the_search_path_stands_in_the_application_s_settings(
+    application: RunningApplication, tmp_path: Path
+) -> None:
+    """Copies of the tables lie in `public`, where we would look by ourselves."""
+    cluster, database = application.database.cluster, application.database
+    cluster.execute(f'CREATE SCHEMA app AUTHORIZATION "{database.user}"', database=database.name)
+    names = [row[0] for row in database.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")]
+    for name in names:
+        database.execute(f'ALTER TABLE public."{name}" SET SCHEMA app')
+        cluster.execute(f'CREATE TABLE public."{name}" AS TABLE app."{name}"', database=database.name)
+        cluster.execute(f'ALTER TABLE public."{name}" OWNER TO "{database.user}"', database=database.name)
+    application.installed.environment.update(set_over(application.installed, PATH))
+    application.installed.write_activate()
+    looks = Looks(application, tmp_path)
+    assert looks.look().changed
+    assert not looks.look().changed
+    database.execute("UPDATE app.checkouts_airstrip SET name = name || '!' WHERE id = 1")
+    found = looks.look()
+    assert found.changed
+    assert "app.checkouts_airstrip" in found.reason
+    saved = looks.state.load()
+    assert saved
+    assert all(name.startswith('app"."') for name in (*saved.business_tables, saved.migrations_table))
+    database.execute("UPDATE public.checkouts_airstrip SET name = name || '?' WHERE id = 1")
+    assert looks.look().look is Look.ROWS
+    database.execute("INSERT INTO app.django_migrations (app, name, applied) VALUES ('checkouts', '0099', now())")
+    assert looks.look().look is Look.FULL

@@ -18,7 +18,7 @@ FLOORS: list[tuple[str, ...]] = [
     ("fixtures_digest", "fixtures_report", "fixtures_program", "fixtures_interpreter", "fixtures"),
     ("inflater", "archive", "archive_reader", "catalogue", "source"),
     ("job", "changes", "watching", "dataset", "proof", "fixtures_proof"),
-    ("looking", "backup", "retention", "swap", "restore", "fixtures_restore"),
+    ("looking", "saving", "backup", "retention", "swap", "restore", "fixtures_restore"),
     ("safety", "check", "drill_record", "drill"),
     ("status", "restoring", "elsewhere"),
     ("commands", "commands_restore", "cli", "launch"),

@@ -18,7 +18,7 @@ from typing import Any
 from .channel import FRAME_SIZE, Channel
 from .columns import NotPlainError
 from .copyout import ObjectWriter, copy_out
-from .place import migrations
+from .place import migrations, search_path
 from .plan import Planner
 from .registry import ALIAS, auto_many_to_many
 from .serializing import DjangoSerializer, all_rows
@@ -44,7 +44,8 @@ def dump(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
             for label, models in models_of.items():
                 if wanted is None or label in wanted:
                     run.app(label, models)
-            channel.send("report", models=run.models, warnings=run.warnings, migrations=migrations(connection))
+            found = {"migrations": migrations(connection), "search_path": search_path(connection)}
+            channel.send("report", models=run.models, warnings=run.warnings, **found)
     except OperationalError as error:
         if command.get("inside") or not locked_out(error):
             raise

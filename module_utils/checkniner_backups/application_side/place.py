@@ -51,6 +51,15 @@ def migrations_of_code(channel: Channel) -> None:
     channel.send("migrations", apps=_by_app(noted))
 
 
+def search_path(connection: Any) -> list[str]:
+    """Return the schemas in which this connection finds a table that is named without one: the settings may say."""
+    if connection.vendor != "postgresql":
+        return []
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT unnest(current_schemas(false))")
+        return [row[0] for row in cursor.fetchall()]
+
+
 def _by_app(migrations: Iterable[Any]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for app, name in sorted(migrations):

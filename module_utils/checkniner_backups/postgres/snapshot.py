@@ -74,7 +74,11 @@ class Table:
 
 @dataclass
 class Snapshot:
-    """A transaction that holds the locks and the exported snapshot."""
+    """A transaction that holds the locks and the exported snapshot.
+
+    :param search_path: schemas in which a table that is named without one is looked for: ours, until the application
+        has told its own, which may stand in its settings
+    """
 
     connection: Connection
     dsn: Dsn
@@ -96,6 +100,14 @@ class Snapshot:
         wanted = [(schema, bare)] if separator else [(each, schema) for each in self.search_path]
         by_name = {(table.schema, table.name): table for table in self.tables}
         return next((by_name[each] for each in wanted if each in by_name), None)
+
+    def full_name(self, name: str) -> str:
+        """Given a table's name as Django has it, return the one that `find` takes whatever the search path is.
+
+        Where there is no such table, it is as it was.
+        """
+        table = self.find(name)
+        return f'{table.schema}"."{table.name}' if table else name
 
     def family(self, table: Table) -> tuple[tuple[Table, ...], bool]:
         """Given a table, return those that hold the rows a SELECT from it shows, and whether these are all.
