@@ -13,8 +13,13 @@ version_added: "1.0.0"
 description:
   - Asks the operator's gpg-agent for the session key of one archive. With it a server can decrypt this archive; the
     private key stays on the control machine, and so do the operator's S3 keys.
+  - The key is given only if what it opens is an archive of this application.
   - Both results are secrets. Use C(no_log) on the task.
 options:
+  application:
+    description: The application's name, as in the archive's manifest.
+    type: str
+    required: true
   key:
     description: The archive's key in the store.
     type: str
@@ -51,6 +56,7 @@ EXAMPLES = """
   checkniner_archive_access_info:
     s3:
       bucket: my-backups
+    application: checkniner
     key: db/2026-11-22T19:35:00.tar.gz.gpg
   delegate_to: localhost
   no_log: true
@@ -69,12 +75,12 @@ url:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.gpg import session_key
-from ansible.module_utils.checkniner_backups.source import is_plain
+from ansible.module_utils.checkniner_backups.source import check_beginning, is_plain
 from ansible.module_utils.checkniner_backups.store import Store
 from ansible.module_utils.checkniner_module import STORE, run, store_of
 
-HEAD = 65536
-"""Bytes that are fetched: the packet of the session key stands at the very beginning."""
+HEAD = 1 << 20
+"""Bytes that are fetched: the packet of the session key stands at the very beginning, and then the manifest."""
 
 
 def access(module: AnsibleModule) -> dict[str, Any]:
@@ -89,7 +95,10 @@ def access(module: AnsibleModule) -> dict[str, Any]:
         head = store.read_head(key, HEAD)
         url = store.presigned_url(key, module.params["url_seconds"])
     home = module.params["gnupg_home"]
-    found = "" if is_plain(head) else session_key(head, Path(home) if home else None)
+    if is_plain(head):
+        return {"changed": False, "session_key": "", "url": url}
+    found = session_key(head, Path(home) if home else None)
+    check_beginning(head, found, module.params["application"])
     return {"changed": False, "session_key": found, "url": url}
 
 
@@ -97,6 +106,7 @@ def main() -> None:
     """Run the module."""
     arguments = {
         **STORE,
+        "application": {"type": "str", "required": True},
         "key": {"type": "str", "default": "", "no_log": False},
         "path": {"type": "path"},
         "url_seconds": {"type": "int", "default": 3600},

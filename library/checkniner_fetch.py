@@ -35,6 +35,9 @@ options:
     description: The SHA-256 that it must have, if that is known.
     type: str
     default: ""
+  size:
+    description: With O(url), its size in bytes, if that is known; what is larger is not fetched to its end.
+    type: int
 requirements:
   - boto3
 extends_documentation_fragment:
@@ -80,7 +83,9 @@ def fetch(module: AnsibleModule) -> dict[str, Any]:
     changed = not (sha256 and path.is_file() and digest_of(path) == sha256)
     if changed and not module.check_mode:
         if module.params["url"]:
-            fetch_url(module.params["url"], path, ca_bundle=module.params["ca_bundle"] or "")
+            fetch_url(
+                module.params["url"], path, limit=module.params["size"], ca_bundle=module.params["ca_bundle"] or ""
+            )
         else:
             Store(store_of(module)).download(module.params["key"], path)
         if sha256 and digest_of(path) != sha256:
@@ -107,6 +112,7 @@ def main() -> None:
         "ca_bundle": {"type": "path"},
         "path": {"type": "path", "required": True},
         "sha256": {"type": "str", "default": ""},
+        "size": {"type": "int"},
     }
     run(fetch, arguments, mutually_exclusive=[["key", "url"]], required_one_of=[["key", "url"]])
 

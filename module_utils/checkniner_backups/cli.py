@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from . import __version__, commands, commands_restore
-from .errors import BackupsError, DiskError
+from .errors import BackupsError, DiskError, printable
 from .settings import Settings, from_environment, read_environment_file
 
 log = logging.getLogger(__name__)
@@ -177,13 +177,17 @@ def _which(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
     return which
 
 
+class _Formatter(logging.Formatter):
+    """Writes out what could steer a terminal: servers and archives are quoted in messages."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record))
+
+
 def _log_to_stderr(verbose: bool) -> None:
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=logging.DEBUG if verbose else logging.INFO,
-        format="%(asctime)s %(levelname)s %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S%z",
-    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO)
     # Not even when asked: boto3 logs requests with their signatures, gnupg what it feeds to gpg.
     for name in ("boto3", "botocore", "s3transfer", "urllib3", "gnupg", "psycopg"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -10,6 +10,14 @@ import errno
 from typing import ClassVar
 
 
+def printable(text: str) -> str:
+    """Given a text, return it with every character that could steer a terminal written out (`\\x1b`).
+
+    Names and messages of a database come from whoever made the archive, and are shown to the operator.
+    """
+    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
+
+
 class BackupsError(Exception):
     """The root of everything that this engine raises on purpose.
 
@@ -21,8 +29,8 @@ class BackupsError(Exception):
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = printable(message)
+        self.hint = printable(hint)
 
     def __str__(self) -> str:
         return f"{self.message}\nHINT: {self.hint}" if self.hint else self.message

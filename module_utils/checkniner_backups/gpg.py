@@ -33,9 +33,9 @@ from .gpg_process import (
 HEAD_BYTES = 8192
 """So much of an archive's beginning is enough for `session_key`, with several recipients too (2,000 do for one)."""
 
-# gpg reads blocks of 64 KiB and throws away what is shorter, session key or not. The zeros stand for what was not
-# fetched; what they decrypt to goes to /dev/null.
-_FILLER = bytes(256 * 1024)
+FILLER = bytes(256 * 1024)
+"""Zeros that stand for what was not fetched: gpg reads blocks of 64 KiB and throws away what is shorter, session key
+or not. They decrypt to noise."""
 
 _NOT_USABLE = {"e": "expired", "r": "revoked", "d": "disabled", "i": "invalid"}
 _WRONG_PASSPHRASE, _CANCELLED, _NO_PINENTRY = 11, 99, 85
@@ -131,7 +131,7 @@ def session_key(head: bytes | Path, home: Path | None = None, *, passphrase: str
     if "GPG_TTY" not in environ and terminal is not None:
         environ["GPG_TTY"] = os.ttyname(terminal)  # where a pinentry without a window asks
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
-        given.write(head[:HEAD_BYTES] + _FILLER)
+        given.write(head[:HEAD_BYTES] + FILLER)
         given.seek(0)
         try:
             gpg = subprocess.Popen(

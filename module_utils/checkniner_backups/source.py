@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -87,6 +88,29 @@ def inspect(source: Source, *, verify: bool = False) -> Inspection:
     with opened(source) as reader:
         found = tuple(reader.drain()) if verify else ()
         return Inspection(reader.manifest, reader.manifest.members if reader.manifest else found)
+
+
+def check_beginning(head: bytes, session_key: str, application: str) -> None:
+    """Given the first bytes of an encrypted archive, its session key and an application's name, see what it opens.
+
+    Whoever may write to the store may lay there what was never an archive: a mail to the operator, an archive of
+    another application. Its session key must not leave the operator's machine.
+
+    :param head: with the whole manifest in it; 1 MiB hold that of tens of thousands of tables
+    :raises ArchiveError: it is no archive
+    :raises RestoreError: it is another application's
+    :raises EncryptionError: the key does not fit
+    """
+    from .archive_reader import read
+    from .gpg import FILLER
+    from .gpg_stream import DecryptingReader
+
+    with DecryptingReader(io.BytesIO(head + FILLER), session_key=session_key) as stream:
+        reader = read(stream)
+        check_name(application, Inspection(reader.manifest, ()))
+        first = next(iter(reader), None)
+        if reader.manifest is None and not (first and first.name.endswith((".sql", ".json"))):
+            raise ArchiveError("this is no archive of a database", "look who else writes below this prefix")
 
 
 def check_application(settings: Settings, inspection: Inspection) -> None:

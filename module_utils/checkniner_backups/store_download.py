@@ -49,6 +49,8 @@ def _pieces(client: Any, bucket: str, stored: StoredObject) -> Iterator[bytes]:
                 for piece in body.iter_chunks(CHUNK):
                     offset += len(piece)
                     yield piece
+                    if offset > stored.size:  # it is not what was promised, and could fill the disk
+                        return
             return
         except BotoCoreError as error:
             if attempt == ATTEMPTS or not offset:

@@ -59,23 +59,30 @@ def why(error: BaseException) -> str:
 
 
 def fetch_url(
-    url: str, path: Path, *, ca_bundle: str = "", timeout: float = 30.0, progress: Callable[[int], None] | None = None
+    url: str,
+    path: Path,
+    *,
+    limit: int | None = None,
+    ca_bundle: str = "",
+    timeout: float = 30.0,
+    progress: Callable[[int], None] | None = None,
 ) -> int:
     """Given a presigned URL, download it to the path (0600, whole or not at all) and return the size in bytes.
 
     The caller checks size and digest: only it knows what they should be.
 
+    :param limit: bytes; what is larger is not fetched to its end, for it could fill the disk
     :param timeout: seconds that the other side may be silent
     :param progress: is called with the number of bytes of each piece
     :raises NotFoundError: there is no such object
-    :raises StoreError: no connection, refused (an expired URL), or cut short three times
+    :raises StoreError: no connection, refused (an expired URL), larger than the limit, or cut short three times
     :raises DiskError: the local disk
     """
     part = path.with_name(path.name + ".part")
     try:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                size = _fetch(url, part, ca_bundle, timeout, progress)
+                size = _fetch(url, part, limit=limit, ca_bundle=ca_bundle, timeout=timeout, progress=progress)
                 break
             except StoreError:
                 if attempt == _ATTEMPTS:
@@ -88,7 +95,15 @@ def fetch_url(
     return size
 
 
-def _fetch(url: str, part: Path, ca_bundle: str, timeout: float, progress: Callable[[int], None] | None) -> int:
+def _fetch(
+    url: str,
+    part: Path,
+    *,
+    limit: int | None,
+    ca_bundle: str,
+    timeout: float,
+    progress: Callable[[int], None] | None,
+) -> int:
     host = host_of(url)
     if not host:
         raise StoreError("cannot fetch the archive: the address given is no http or https URL")
@@ -111,8 +126,12 @@ def _fetch(url: str, part: Path, ca_bundle: str, timeout: float, progress: Calla
                 raise StoreError(f"the archive from {host} was cut short: {why(error)}", "try again") from None
             if not piece:
                 break
-            file.write(piece)
             size += len(piece)
+            if limit is not None and size > limit:
+                raise StoreError(
+                    f"the archive from {host} is larger than {limit:,} bytes", "it was replaced: try again"
+                )
+            file.write(piece)
             if progress:
                 progress(len(piece))
         file.flush()

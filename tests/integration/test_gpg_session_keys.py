@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import pytest
@@ -138,3 +139,22 @@ def test_no_agent_is_left(ciphertext: bytes, opened: str, monkeypatch: pytest.Mo
 def test_messages_are_scrubbed() -> None:
     told = tidy("gpg: DBG: seskey: 9:" + "AB" * 32 + "\ngpg: session key: '9:" + "AB" * 32 + "'\ngpg: bad\n")
     assert told == "gpg said: bad"
+
+
+def test_gpg_goes_no_step_further_than_the_session_key() -> None:
+    """What follows may look like one more encrypted message, for which gpg would ask somebody, and wait."""
+    with Operator() as patient:
+        pinentry = patient.home / "pinentry"
+        pinentry.write_text(
+            "#!/bin/sh\necho OK\nwhile read -r line; do case $line in GETPIN) sleep 60;; esac; echo OK; done\n"
+        )
+        pinentry.chmod(0o700)
+        with (patient.home / "gpg-agent.conf").open("a") as conf:
+            conf.write(f"pinentry-program {pinentry}\n")
+        own = patient.generate("Patient")
+        locked = patient.gpg("--symmetric", "--pinentry-mode", "loopback", "--passphrase", "x", data=DATA[:1000])
+        plain = ["--no-literal", "--compress-algo", "none", "--trust-model", "always", "--recipient", own.fingerprint]
+        both = patient.gpg("--encrypt", *plain, data=locked)
+        begun = time.monotonic()
+        assert re.fullmatch(r"\d+:[0-9A-F]+", session_key(both, patient.home))
+        assert time.monotonic() - begun < 30

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.keys import Keyring
+from tests.archives import archive
 from tests.plugins.operated import Operated
 from tests.plugins.postgres import Database
 from tests.restoring import digest_of, names_of, old_archive
@@ -75,6 +76,20 @@ def test_a_wrong_passphrase_changes_nothing(operated: Operated, tmp_path: Path) 
     assert done.returncode != 0
     assert "wrong passphrase for the private key" in " ".join(done.stdout.split()), done.stdout[-3000:]
     assert "guess who" not in done.stdout + done.stderr
+    assert_untouched(operated, before)
+
+
+def test_what_is_no_archive_of_the_application_is_not_opened_for_the_server(operated: Operated, tmp_path: Path) -> None:
+    """Whoever may write to the store lays a letter to the operator there, and waits for a restore."""
+    before = digest_of(operated.database)
+    letter = tmp_path / "2026-01-01T00:00:00.tar.gz.gpg"
+    plain = archive({"letter.txt": b"the combination is 1234"})
+    keyring, to = operated.control.keyring, operated.control.key.fingerprint
+    letter.write_bytes(keyring.gpg("--encrypt", "--trust-model", "always", "--recipient", to, data=plain))
+    done = operated.restore("-e", "source=sql", "-e", f"archive_file={letter}", "-vvv")
+    assert done.returncode != 0
+    assert "this is no archive of a database" in " ".join(done.stdout.split())
+    assert "1234" not in done.stdout
     assert_untouched(operated, before)
 
 

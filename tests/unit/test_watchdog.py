@@ -130,6 +130,14 @@ def test_fetch_tries_again_after_a_cut(url: str, handler: type[Handler], tmp_pat
     assert len(handler.seen) == 2
 
 
+def test_fetch_takes_no_more_than_it_was_told(url: str, handler: type[Handler], tmp_path: Path) -> None:
+    assert fetch_url(f"{url}/ok?secret", tmp_path / "archive", limit=len(CONTENT)) == len(CONTENT)
+    (tmp_path / "archive").unlink()
+    with pytest.raises(StoreError, match=f"larger than {len(CONTENT) - 1:,} bytes"):
+        fetch_url(f"{url}/ok?secret", tmp_path / "archive", limit=len(CONTENT) - 1)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("what", "error", "words"),
     [("404", NotFoundError, "no such archive"), ("403", StoreError, "answer 403"), ("short", StoreError, "cut short")],
