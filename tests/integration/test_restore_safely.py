@@ -9,7 +9,7 @@ import signal
 import tarfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -106,11 +106,11 @@ def test_no_fault_of_an_archive_reaches_the_live_database(restorer: Restorer) ->
 def test_who_loads_is_killed(restorer: Restorer, source: str, victim: str) -> None:
     before = digest_of(restorer.database)
     new = restorer.create()
-    # It waits here, half-way, until it is killed.
+    # It waits here, at the first sequence, until it is killed.
     with psycopg.connect(restorer.database.cluster.admin_url(new)) as connection:
         connection.execute("BEGIN")
-        connection.execute("LOCK TABLE pg_catalog.pg_class IN ACCESS EXCLUSIVE MODE")
-        killer = threading.Thread(target=kill, args=(victim, str(restorer.server.application.folder)))
+        connection.execute("LOCK TABLE pg_catalog.pg_sequence IN ACCESS EXCLUSIVE MODE")
+        killer = threading.Thread(target=kill, args=(victim, restorer, new))
         killer.start()
         try:
             failed = restorer.load(new, source)
@@ -123,28 +123,35 @@ def test_who_loads_is_killed(restorer: Restorer, source: str, victim: str) -> No
     assert not list(restorer.server.state_path.glob(".scratch*"))
 
 
-def kill(victim: str, folder: str) -> None:
-    """Kill the loader: psql, told by the variables of its connection, or a process of the application."""
+def kill(victim: str, restorer: Restorer, database: str) -> None:
+    """When somebody waits in this database, kill the loader: psql, or a process of the application."""
+    waiting = "SELECT 1 FROM pg_locks l JOIN pg_database d ON d.oid = l.database WHERE NOT granted AND datname = %s"
     end = time.monotonic() + 60
-    while time.monotonic() < end:
-        for entry in Path("/proc").iterdir():
-            if not entry.name.isdigit():
-                continue
-            try:
-                words = (entry / "cmdline").read_bytes().split(b"\0")
-                ours = folder.encode() in (entry / "environ").read_bytes() + b" ".join(words)
-            except OSError:
-                continue
-            if victim == "psql":
-                found = words[0].endswith(b"/psql") and b"ON_ERROR_STOP=1" in words
-            else:
-                found = ours and (b"migrate" in words or b"application-side" in b" ".join(words))
-            if found:
-                time.sleep(0.2)
-                os.kill(int(entry.name), signal.SIGKILL)
-                return
+    while not restorer.database.cluster.execute(waiting, (database,)):
+        assert time.monotonic() < end, "nobody waits"
         time.sleep(0.02)
-    raise AssertionError(f"no {victim} was seen")
+    found = list(loaders(victim, str(restorer.server.application.folder)))
+    assert found, f"no {victim} was seen"
+    for number in found:
+        os.kill(number, signal.SIGKILL)
+
+
+def loaders(victim: str, folder: str) -> Iterator[int]:
+    """Yield the numbers of such processes: psql is known by the variables of its connection."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+            ours = folder.encode() in (entry / "environ").read_bytes() + b" ".join(words)
+        except OSError:
+            continue
+        if victim == "psql":
+            found = words[0].endswith(b"/psql") and b"ON_ERROR_STOP=1" in words
+        else:
+            found = ours and (b"migrate" in words or b"application-side" in b" ".join(words))
+        if found:
+            yield int(entry.name)
 
 
 def test_no_committed_write_ends_up_nowhere(restorer: Restorer, application: RunningApplication) -> None:
