@@ -149,7 +149,8 @@ class _Rehearsal:
 
     def _make_roles(self) -> None:
         """Make the roles that the dump names: the real server has them."""
-        self._server.create_role(self._role, self._password)
+        if not self._server.create_role(self._role, self._password):
+            raise RestoreError(f"most of it belongs to the role {self._role!r}, which this server has for itself")
         manifest = self._inspection.manifest
         if not manifest:
             return
@@ -183,9 +184,9 @@ class _Rehearsal:
             except DatabaseError as error:
                 # What an archive without a manifest does not say, PostgreSQL does.
                 missing = _NO_ROLE.search(error.message)
-                if self._inspection.manifest or not missing:
+                # The SQL can write such an error itself: a role that is there is not missing.
+                if self._inspection.manifest or not missing or not self._server.create_role(missing[1]):
                     raise
-                self._server.create_role(missing[1])
                 self._server.grant(missing[1], self._role)
                 found.append(missing[1])
             else:

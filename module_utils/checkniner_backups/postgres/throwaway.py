@@ -65,6 +65,8 @@ class Throwaway:
     folder: Path
     account: Account
     password: str = field(repr=False)
+    _made: set[str] = field(default_factory=set, repr=False, compare=False)
+    """Roles that were made here on demand: all others come with the server, and some of them may run programs."""
 
     @property
     def work(self) -> Path:
@@ -80,14 +82,20 @@ class Throwaway:
         """Given a database, a role and its password, return the way there."""
         return Dsn(database, user, password, str(self.folder), _PORT)
 
-    def create_role(self, name: str, password: str = "") -> None:
-        """Given a name, create a role; without a password, one that cannot log in. One that is there stays."""
+    def create_role(self, name: str, password: str = "") -> bool:
+        """Given a name, create a role; without a password, one that cannot log in.
+
+        :returns: whether it is new; one that is there stays as it is
+        """
         from psycopg import sql
 
         options = sql.SQL(" LOGIN PASSWORD {}").format(sql.Literal(password)) if password else sql.SQL("")
         with connect(self.admin) as connection:
-            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
-                connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)) + options)
+            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
+                return False
+            connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)) + options)
+        self._made.add(name)
+        return True
 
     def let_create(self, database: str, roles: Iterable[str]) -> None:
         """Given a database and roles that do not own it, let them own tables in its schema `public`."""
@@ -97,12 +105,19 @@ class Throwaway:
             for role in roles:
                 connection.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(role)))
 
-    def grant(self, role: str, member: str) -> None:
-        """Given two roles, let the second act as the first."""
+    def grant(self, role: str, member: str) -> bool:
+        """Given two roles, let the second act as the first, if `create_role` has made that one; return whether it has.
+
+        The names come out of archives: the superuser's, or `pg_execute_server_program`, would run programs as our
+        account.
+        """
         from psycopg import sql
 
+        if role not in self._made:
+            return False
         with connect(self.admin) as connection:
             connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(member)))
+        return True
 
 
 @contextmanager
