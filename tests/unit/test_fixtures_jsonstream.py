@@ -69,3 +69,31 @@ def test_nonsense_is_refused_before_everything_is_read() -> None:
 
     with pytest.raises(FixtureError, match="not valid JSON"):
         list(objects(chunks()))
+
+
+@pytest.mark.parametrize("start", [b'[{"a": "', b'[{"a": ["", '])
+def test_an_object_without_an_end_is_refused_before_it_fills_the_memory(start: bytes) -> None:
+    """A few megabytes of gzip make gigabytes of it."""
+    piece = b'"", ' if start.endswith(b", ") else b"1"
+    taken = 0
+
+    def chunks() -> Iterator[bytes]:
+        nonlocal taken
+        yield start
+        for _ in range(1000):
+            taken += 1
+            yield piece * 2500
+
+    with pytest.raises(FixtureError, match="an object is longer than 100,000 characters"):
+        list(objects(chunks(), longest=100_000))
+    assert taken < 100
+
+
+def test_an_object_of_the_longest_length() -> None:
+    found = [{"a": "x" * 90_000}, {"b": "y" * 90_000}]
+    assert list(objects(cut(json.dumps(found).encode(), 1000), longest=100_000)) == found
+
+
+def test_a_number_of_many_digits_is_refused() -> None:
+    with pytest.raises(FixtureError, match="a number is too long"):
+        list(objects([b'[{"a": ' + b"1" * 10_000 + b"}]"]))

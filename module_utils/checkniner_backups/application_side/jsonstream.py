@@ -13,20 +13,23 @@ _LONGEST_TOKEN = 32
 """Characters: a number or a literal that is cut off by the end of a chunk is reported this close to the end."""
 _MORE = 65536
 """Characters that are read at least when an object is cut off by the end of a chunk."""
+LONGEST_OBJECT = 1 << 28
+"""Characters: a row with a picture of 190 MB in it. Without an end, a small archive would fill the memory."""
 
 
 class FixtureError(Exception):
     """A member is not a JSON list of objects, or holds something that does not belong there."""
 
 
-def objects(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
+def objects(chunks: Iterable[bytes], longest: int = LONGEST_OBJECT) -> Iterator[dict[str, Any]]:
     """Given the bytes of a JSON list in chunks of any size, yield its objects.
 
     Any layout is accepted: indented, on one line, empty, with a byte order mark.
 
-    :raises FixtureError: something else than a list of objects
+    :param longest: characters that one object may have
+    :raises FixtureError: something else than a list of objects, or a longer one
     """
-    reader = _Reader(chunks)
+    reader = _Reader(chunks, longest)
     try:
         if reader.take() != "[":
             raise FixtureError("not a JSON list")
@@ -54,8 +57,9 @@ def objects(chunks: Iterable[bytes]) -> Iterator[dict[str, Any]]:
 class _Reader:
     """A window that moves over the text."""
 
-    def __init__(self, chunks: Iterable[bytes]) -> None:
+    def __init__(self, chunks: Iterable[bytes], longest: int) -> None:
         self.chunks = iter(chunks)
+        self.longest = longest
         self.decode = codecs.getincrementaldecoder("utf-8-sig")().decode
         self.text = ""
         self.position = 0
@@ -95,7 +99,12 @@ class _Reader:
                 close = error.pos >= len(self.text.rstrip()) - _LONGEST_TOKEN
                 if self.finished or not (close or error.msg.startswith("Unterminated")):
                     raise FixtureError(f"not valid JSON: {error.msg}") from None
-                self.refill(2 * max(len(self.text) - self.position, _MORE // 2))
+                there = len(self.text) - self.position
+                if there >= self.longest:
+                    raise FixtureError(f"an object is longer than {self.longest:,} characters") from None
+                self.refill(min(2 * max(there, _MORE // 2), self.longest))
+            except ValueError:  # Python refuses to read more than some thousands of digits
+                raise FixtureError("a number is too long") from None
             else:
                 found: dict[str, Any] = value
                 return found
