@@ -15,7 +15,7 @@ from . import leftovers, safety
 from .application import check_user, owner_dsn, run_command
 from .errors import ApplicationError, DatabaseError, SettingsError
 from .postgres import admin
-from .postgres.session import connect, fetch_all
+from .postgres.session import administer, fetch_all
 from .restore import restore_fixtures, restore_sql
 from .source import Progress, Source, check_application, inspect
 from .swap import Databases
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MAY = """
-SELECT r.rolsuper, r.rolcreatedb, coalesce((SELECT pg_has_role(d.datdba, 'USAGE') FROM pg_database d
-                                            WHERE d.datname = %s), true)
-FROM pg_roles r WHERE r.rolname = current_user
+SELECT r.rolsuper, r.rolcreatedb, coalesce((SELECT pg_catalog.pg_has_role(d.datdba, 'USAGE')
+                                            FROM pg_catalog.pg_database d WHERE d.datname = %s), true)
+FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 """
 
 
@@ -88,7 +88,7 @@ def administrator(settings: Settings, admin_url: str = "") -> Dsn:
     if admin_url:
         return admin.admin_dsn(live, admin_url)
     maintenance = live.to("postgres")
-    with connect(maintenance) as connection:
+    with administer(maintenance) as connection:
         superuser, create, owns = fetch_all(connection, _MAY, live.database)[0]
     if superuser or (create and owns):
         return maintenance
@@ -246,7 +246,7 @@ def _drop(administration: Dsn, created: str, live: str) -> None:
     if created == live:
         return
     try:
-        with connect(administration) as connection:
+        with administer(administration) as connection:
             admin.drop_database(connection, created)
     except DatabaseError as error:
         log.warning("%s stays: %s; the next restore drops it", created, error.message)

@@ -18,7 +18,7 @@ from .postgres.fitness import missing_for
 from .postgres.locales import completed
 from .postgres.privileges import hand_over, let_own
 from .postgres.room import lacking_room
-from .postgres.session import connect
+from .postgres.session import administer, connect
 
 if TYPE_CHECKING:
     from .postgres.session import Connection
@@ -100,7 +100,7 @@ class Databases:
         allowed = tuple(allowed)
         if source == "fixtures":
             facts = _for_fixtures(facts, allowed)
-        with connect(self._dsn) as connection:
+        with administer(self._dsn) as connection:
             sql = source == "sql"
             problems = missing_for(connection, facts, owner, self._live, sql=sql, skip_settings=skip_settings)
             _refuse(problems, ", or restore this archive with source=fixtures" if sql else "")
@@ -119,14 +119,15 @@ class Databases:
                 _refuse(lacking_room(connection, facts))
             if self._dry_run:
                 return change
-            admin.create_database(connection, new, owner, completed(connection, facts, self._live))
+            admin.create_database(connection, new, completed(connection, facts, self._live))
             try:
                 if name:
                     admin.mark_as_ours(connection, new)
-                admin.create_extensions(self._dsn, new, facts, allowed)
+                admin.create_extensions(self._dsn, new, owner, facts, allowed)
                 if sql and facts.get("owners"):
-                    with connect(self._dsn.to(new)) as inside:
+                    with administer(self._dsn.to(new)) as inside:
                         let_own(inside, owner, facts)
+                admin.give_away(connection, new, owner)
             except BaseException:
                 admin.drop_database(connection, new)
                 raise
@@ -142,7 +143,7 @@ class Databases:
         :raises RestoreError: the old database cannot be left, or the application could not connect to the new one;
             nothing was changed
         """
-        with connect(self._dsn) as connection:
+        with administer(self._dsn) as connection:
             before = self._names(connection)
             previous = admin.free_name(connection, self._live, PREVIOUS)
             there = admin.exists(connection, self._live)
@@ -163,7 +164,7 @@ class Databases:
 
         :raises RestoreError: there is none, or it cannot be connected to; the message lists those that are kept
         """
-        with connect(self._dsn) as connection:
+        with administer(self._dsn) as connection:
             before = self._names(connection)
             kept = admin.previous_databases(connection, self._live, PREVIOUS)
             usable = [each for each in kept if admin.takes_connections(connection, each)]
@@ -203,7 +204,7 @@ class Databases:
         :raises RestoreError: the name is the live database's, or none that a restore made; or there is no live
             database, and what is kept may be all that there is
         """
-        with connect(self._dsn) as connection:
+        with administer(self._dsn) as connection:
             before = self._names(connection)
             ours = [*admin.previous_databases(connection, self._live, NEW)]
             kept = admin.previous_databases(connection, self._live, PREVIOUS)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DatabaseError, RestoreError
 from .dsn import Dsn
 from .locales import options
-from .session import connect, fetch_all, fetch_one
+from .session import administer, fetch_all, fetch_one
 
 if TYPE_CHECKING:
     from .session import Connection
@@ -32,17 +32,20 @@ _DIGEST = 8
 _SWAP_LIMIT = 15.0
 """Seconds that a swap may wait for the old sessions to end."""
 
-_SESSIONS = "SELECT pid, usename FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()"
+_SESSIONS = (
+    "SELECT pid, usename FROM pg_catalog.pg_stat_activity WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()"
+)
 _TERMINATE = """
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s AND pid <> pg_backend_pid()
+SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()
 """
 _BLOCKERS = """
-SELECT 'prepared transaction ' || gid FROM pg_prepared_xacts WHERE database = %(name)s
+SELECT 'prepared transaction ' || gid FROM pg_catalog.pg_prepared_xacts WHERE database = %(name)s
 UNION ALL
-SELECT 'logical replication slot ' || slot_name FROM pg_replication_slots WHERE database = %(name)s
+SELECT 'logical replication slot ' || slot_name FROM pg_catalog.pg_replication_slots WHERE database = %(name)s
 UNION ALL
-SELECT 'subscription ' || subname FROM pg_subscription
-WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = %(name)s)
+SELECT 'subscription ' || subname FROM pg_catalog.pg_subscription
+WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = %(name)s)
 """
 
 
@@ -81,24 +84,24 @@ def free_name(connection: Connection, live: str, word: str) -> str:
 def previous_databases(connection: Connection, live: str, word: str = "before") -> list[str]:
     """Given the live database's name, return those that `stamped_name` made of it, newest first."""
     pattern = re.compile(re.escape(stamped_name(live, word)[:-15]) + r"\d{8}t\d{6}\Z")
-    names = [row[0] for row in fetch_all(connection, "SELECT datname FROM pg_database")]
+    names = [row[0] for row in fetch_all(connection, "SELECT datname FROM pg_catalog.pg_database")]
     return sorted((name for name in names if pattern.match(name)), reverse=True)
 
 
 def exists(connection: Connection, name: str) -> bool:
     """Given a name, return whether there is such a database."""
-    return bool(fetch_one(connection, "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s)", name)[0])
+    return bool(fetch_one(connection, "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = %s)", name)[0])
 
 
 def takes_connections(connection: Connection, name: str) -> bool:
     """Given a database's name, return whether one can connect to it: not where dropping it was interrupted (-2)."""
-    query = "SELECT EXISTS (SELECT FROM pg_database WHERE datname = %s AND datallowconn AND datconnlimit <> -2)"
-    return bool(fetch_one(connection, query, name)[0])
+    query = "SELECT datallowconn AND datconnlimit <> -2 FROM pg_catalog.pg_database WHERE datname = %s"
+    return fetch_all(connection, query, name) == [(True,)]
 
 
 def owner_of(connection: Connection, name: str) -> str:
     """Given a database's name, return the role that it belongs to; empty if it is not there."""
-    query = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
+    query = "SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database WHERE datname = %s"
     return str(next((row[0] for row in fetch_all(connection, query, name)), ""))
 
 
@@ -111,12 +114,15 @@ def mark_as_ours(connection: Connection, name: str) -> None:
 
 def is_ours(connection: Connection, name: str) -> bool:
     """Given a database's name, return whether `mark_as_ours` was called for it."""
-    query = "SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
+    query = "SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database WHERE datname = %s"
     return fetch_all(connection, query, name) == [(_OURS,)]
 
 
-def create_database(connection: Connection, name: str, owner: str, facts: Mapping[str, Any]) -> None:
-    """Given a new database's name, its owner and the manifest's facts, create it, empty.
+def create_database(connection: Connection, name: str, facts: Mapping[str, Any]) -> None:
+    """Given a new database's name and the manifest's facts, create it, empty; it is the administrator's for now.
+
+    Nobody but a superuser gets in before `give_away`: what others made there could be run by what a superuser does
+    there. An administrator who is none has to get in, and has no power that others could want.
 
     Encoding and locale are those of the facts, which `locales.completed` makes whole.
 
@@ -124,13 +130,25 @@ def create_database(connection: Connection, name: str, owner: str, facts: Mappin
     """
     from psycopg import sql
 
-    said = [sql.SQL("OWNER {}").format(sql.Identifier(owner)), sql.SQL("TEMPLATE template0")]
-    said += options(connection, facts)
+    said = [sql.SQL("TEMPLATE template0"), *options(connection, facts)]
+    if connection.info.parameter_status("is_superuser") == "on":
+        said.append(sql.SQL("CONNECTION LIMIT 0"))
     connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(said)))
 
 
-def create_extensions(admin: Dsn, name: str, facts: Mapping[str, Any], allowed: Iterable[str]) -> list[str]:
-    """Given a new database, create the extensions of the dump that its owner may not; return their names.
+def give_away(connection: Connection, name: str, owner: str) -> None:
+    """Given a new database in which the administrator has done everything, let everybody in, and give it to its owner.
+
+    :raises DatabaseError: there is no such role, or the administrator may not act as it
+    """
+    from psycopg import sql
+
+    for change in (sql.SQL("CONNECTION LIMIT -1"), sql.SQL("OWNER TO {}").format(sql.Identifier(owner))):
+        connection.execute(sql.SQL("ALTER DATABASE {} {}").format(sql.Identifier(name), change))
+
+
+def create_extensions(admin: Dsn, name: str, owner: str, facts: Mapping[str, Any], allowed: Iterable[str]) -> list[str]:
+    """Given a new database and its owner to be, create the dump's extensions that the owner may not; return names.
 
     A trusted extension is the owner's own work: it stands in the SQL.
 
@@ -147,12 +165,11 @@ def create_extensions(admin: Dsn, name: str, facts: Mapping[str, Any], allowed: 
             "if you trust them, name them in checkniner_backups_allowed_extensions",
         )
     if needed:
-        with connect(admin.to(name)) as connection:
-            owner = sql.Identifier(owner_of(connection, name))
+        with administer(admin.to(name)) as connection:
             for each in needed:
                 # The owner's, as it would be if the dump had made it: the dump then fills it.
                 schema = sql.SQL("CREATE SCHEMA IF NOT EXISTS {} AUTHORIZATION {}")
-                connection.execute(schema.format(sql.Identifier(each["schema"]), owner))
+                connection.execute(schema.format(sql.Identifier(each["schema"]), sql.Identifier(owner)))
                 statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
                 connection.execute(statement.format(sql.Identifier(each["name"]), sql.Identifier(each["schema"])))
     return [each["name"] for each in needed]
@@ -175,7 +192,7 @@ def swap(admin: Dsn, live: str, new: str, previous: str) -> Swapped:
     from psycopg import sql
 
     rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-    with connect(admin) as connection, connect(admin) as other:
+    with administer(admin) as connection, administer(admin) as other:
         found = blockers(connection, live)
         if found:
             raise RestoreError(

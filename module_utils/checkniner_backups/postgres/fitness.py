@@ -15,10 +15,12 @@ from .session import connect, fetch_all, fetch_one, server_major
 if TYPE_CHECKING:
     from .session import Connection
 
-_MAY_BECOME = "SELECT rolname FROM pg_roles WHERE pg_has_role(coalesce(%s, current_user), rolname, %s)"
-_ROLES = "SELECT rolname, rolsuper, rolcreaterole FROM pg_roles"
-_CONTEXTS = "SELECT name, context FROM pg_settings"
-_MAY_SET = "SELECT has_parameter_privilege(%s, %s, 'SET')"
+_MAY_BECOME = """
+SELECT rolname FROM pg_catalog.pg_roles WHERE pg_catalog.pg_has_role(coalesce(%s, current_user), rolname, %s)
+"""
+_ROLES = "SELECT rolname, rolsuper, rolcreaterole FROM pg_catalog.pg_roles"
+_CONTEXTS = "SELECT name, context FROM pg_catalog.pg_settings"
+_MAY_SET = "SELECT pg_catalog.has_parameter_privilege(%s, %s, 'SET')"
 _USERS = ("user", "backend")
 """Settings that anybody may make for a database of theirs."""
 _HIDDEN = ("role", "session_authorization")
@@ -61,7 +63,7 @@ def missing_for(
     :param skip_settings: whether the database's own settings are left out
     """
     problems = []
-    available = {row[0] for row in fetch_all(connection, "SELECT name FROM pg_available_extensions")}
+    available = {row[0] for row in fetch_all(connection, "SELECT name FROM pg_catalog.pg_available_extensions")}
     for extension in facts.get("extensions", ()):
         if extension["name"] not in available:
             problems.append(f"extension {extension['name']} is not installed on this server")

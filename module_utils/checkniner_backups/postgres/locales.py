@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 _FIELDS = ("datlocprovider", "daticulocale", "datlocale", "daticurules")
 _LIKE = """
-SELECT pg_encoding_to_char(encoding), datcollate, datctype, to_jsonb(d) FROM pg_database d WHERE datname = %s
+SELECT pg_catalog.pg_encoding_to_char(encoding), datcollate, datctype, pg_catalog.to_jsonb(d)
+FROM pg_catalog.pg_database d WHERE datname = %s
 """
 _TEMPLATE = """
-SELECT pg_encoding_to_char(encoding) = 'UTF8' OR datctype IN ('C', 'POSIX') FROM pg_database WHERE datname = 'template0'
+SELECT pg_catalog.pg_encoding_to_char(encoding) = 'UTF8' OR datctype IN ('C', 'POSIX')
+FROM pg_catalog.pg_database WHERE datname = 'template0'
 """
 _WORDS = {"encoding": "ENCODING", "lc_collate": "LC_COLLATE", "lc_ctype": "LC_CTYPE"}
 

@@ -26,13 +26,14 @@ PUBLIC = "PUBLIC"
 
 _ACL = """
 SELECT coalesce(r.rolname, 'PUBLIC'), a.privilege_type, a.is_grantable
-FROM pg_database d CROSS JOIN aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a
-LEFT JOIN pg_roles r ON r.oid = a.grantee
+FROM pg_catalog.pg_database d
+CROSS JOIN pg_catalog.aclexplode(coalesce(d.datacl, pg_catalog.acldefault('d'::"char", d.datdba))) a
+LEFT JOIN pg_catalog.pg_roles r ON r.oid = a.grantee
 WHERE d.datname = %s AND (a.grantee = 0 OR r.oid IS NOT NULL)
 """
-_CREATES = "SELECT has_schema_privilege(%s, 'public', 'CREATE')"
-_ROLE = "SELECT 1 FROM pg_roles WHERE rolname = %s"
-_OWNER = "SELECT pg_get_userbyid(datdba) FROM pg_database WHERE datname = %s"
+_CREATES = "SELECT pg_catalog.has_schema_privilege(%s, 'public', 'CREATE')"
+_ROLE = "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s"
+_OWNER = "SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database WHERE datname = %s"
 
 
 def granted(rows: Iterable[Sequence[Any]], without: Collection[str] = ()) -> Granted:
@@ -96,7 +97,7 @@ def hand_over(connection: Connection, name: str, live: str, role: str, facts: Ma
     from psycopg import sql
 
     with connection.transaction():
-        roles = {row[0] for row in fetch_all(connection, "SELECT rolname FROM pg_roles")}
+        roles = {row[0] for row in fetch_all(connection, "SELECT rolname FROM pg_catalog.pg_roles")}
         owner = _owner(connection, live) or facts.get("owner", "")
         if owner not in roles:
             owner = _owner(connection, name)
@@ -164,4 +165,5 @@ def _owner(connection: Connection, name: str) -> str:
 
 
 def _may_connect(connection: Connection, role: str, name: str) -> bool:
-    return bool(fetch_one(connection, "SELECT has_database_privilege(%s, %s, 'CONNECT')", role, name)[0])
+    query = "SELECT pg_catalog.has_database_privilege(%s, %s, 'CONNECT')"
+    return bool(fetch_one(connection, query, role, name)[0])

@@ -11,8 +11,11 @@ from .session import fetch_one
 if TYPE_CHECKING:
     from .session import Connection
 
-_PLACE = "SELECT current_setting('data_directory'), extract(epoch FROM (pg_stat_file('.')).modification)"
-_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = current_user"
+_PLACE = """
+SELECT pg_catalog.current_setting('data_directory'), extract(epoch FROM (pg_catalog.pg_stat_file('.')).modification)
+"""
+_TAKEN = "SELECT coalesce(pg_catalog.sum(pg_catalog.pg_database_size(oid)), 0) FROM pg_catalog.pg_database"
+_SUPERUSER = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
 
 
 def lacking_room(connection: Connection, facts: Mapping[str, Any]) -> list[str]:
@@ -34,7 +37,7 @@ def lacking_room(connection: Connection, facts: Mapping[str, Any]) -> list[str]:
     free = disk.f_bavail * disk.f_frsize
     if free >= needed:
         return []
-    taken = fetch_one(connection, "SELECT coalesce(sum(pg_database_size(oid)), 0) FROM pg_database")[0]
+    taken = fetch_one(connection, _TAKEN)[0]
     return [
         f"the restored database needs about {needed:,} bytes, and {folder} has {free:,} bytes free"
         f" (all databases there have {taken:,})"

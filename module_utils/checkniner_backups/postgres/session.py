@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, LiteralString
 
 from ..errors import DatabaseError, LockTimeoutError, NoDatabaseError, SettingsError
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 # A connection whose other end vanished without a word is noticed after two minutes, not after two hours.
 _KEEPALIVE = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6, "tcp_user_timeout": 120_000}
+# What a connection says at its start counts more than what is set for a database or a role.
+_OWN_NAMES = "-c search_path=pg_catalog,pg_temp"
 _GONE = re.compile(r'FATAL: +database ".*" does not exist')
 _HINTS = {
     "28P01": "the password in the database URL is wrong",
@@ -42,6 +45,21 @@ def connect(dsn: Dsn) -> Iterator[Connection]:
         # No prepared statements: behind a pooler they would stay in a connection of the application.
         with psycopg.connect(**arguments, autocommit=True, prepare_threshold=None) as connection:
             yield connection
+
+
+@contextmanager
+def administer(dsn: Dsn) -> Iterator[Connection]:
+    """Given where to go as an administrator, yield a connection as `connect` does on which a name is PostgreSQL's own.
+
+    A database's owner sets its search path, and who may create in `public` makes functions and operators that fit
+    better: what we ask there would run their code with our power.
+
+    :raises DatabaseError: as `connect`
+    """
+    options = dict(dsn.options)
+    options["options"] = f"{options.get('options', '')} {_OWN_NAMES}".lstrip()  # of two, the last one counts
+    with connect(replace(dsn, options=tuple(options.items()))) as connection:
+        yield connection
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from ..errors import DatabaseError, DiskError
 from ..gpg_process import short_folder
 from ..leftovers import held, sweep
 from .dsn import Dsn, client_program
-from .session import connect
+from .session import administer
 
 SUPERUSER = "throwaway_superuser"
 """A name that no application's role has: those are made as ordinary roles here."""
@@ -90,8 +90,8 @@ class Throwaway:
         from psycopg import sql
 
         options = sql.SQL(" LOGIN PASSWORD {}").format(sql.Literal(password)) if password else sql.SQL("")
-        with connect(self.admin) as connection:
-            if connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", (name,)).fetchone():
+        with administer(self.admin) as connection:
+            if connection.execute("SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s", (name,)).fetchone():
                 return False
             connection.execute(sql.SQL("CREATE ROLE {}").format(sql.Identifier(name)) + options)
         self._made.add(name)
@@ -101,7 +101,7 @@ class Throwaway:
         """Given a database and roles that do not own it, let them own tables in its schema `public`."""
         from psycopg import sql
 
-        with connect(self.admin.to(database)) as connection:
+        with administer(self.admin.to(database)) as connection:
             for role in roles:
                 connection.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(role)))
 
@@ -115,7 +115,7 @@ class Throwaway:
 
         if role not in self._made:
             return False
-        with connect(self.admin) as connection:
+        with administer(self.admin) as connection:
             connection.execute(sql.SQL("GRANT {} TO {}").format(sql.Identifier(role), sql.Identifier(member)))
         return True
 
