@@ -181,7 +181,7 @@ class _Formatter(logging.Formatter):
     """Writes out what could steer a terminal: servers and archives are quoted in messages."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return printable(super().format(record))
+        return printable(super().format(record), lines=True)
 
 
 def _log_to_stderr(verbose: bool) -> None:

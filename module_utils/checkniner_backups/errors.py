@@ -10,16 +10,21 @@ import errno
 from typing import ClassVar
 
 
-def printable(text: str) -> str:
+def printable(text: str, *, lines: bool = False) -> str:
     """Given a text, return it with every character that could steer a terminal written out (`\\x1b`).
 
     Names and messages of a database come from whoever made the archive, and are shown to the operator.
+
+    :param lines: whether it may have several lines
     """
-    return "".join(each if each.isprintable() or each == "\n" else ascii(each)[1:-1] for each in text)
+    if text.isprintable():
+        return text
+    kept = "\n" if lines else ""
+    return "".join(each if each.isprintable() or each in kept else ascii(each)[1:-1] for each in text)
 
 
 class BackupsError(Exception):
-    """The root of everything that this engine raises on purpose.
+    """The root of everything that this engine raises on purpose. Its words are fit to be shown, whoever wrote them.
 
     :param message: what failed and on what, lowercase, no full stop
     :param hint: what the reader can do about it; may be empty
@@ -28,9 +33,9 @@ class BackupsError(Exception):
     exit_status: ClassVar[int] = 1
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = printable(message)
-        self.hint = printable(hint)
+        self.message = printable(message, lines=True)
+        self.hint = printable(hint, lines=True)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\nHINT: {self.hint}" if self.hint else self.message

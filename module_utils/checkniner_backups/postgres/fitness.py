@@ -6,10 +6,13 @@ What is looked at are the manifest's facts. An archive of an earlier release tel
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..errors import printable
 from .dsn import Dsn
+from .quoting import identifier, literal
 from .session import connect, fetch_all, fetch_one, server_major
 
 if TYPE_CHECKING:
@@ -27,7 +30,21 @@ _HIDDEN = ("role", "session_authorization")
 """Settings that pg_settings does not show, and anybody may make."""
 _LISTS = ("local_preload_libraries", "search_path", "session_preload_libraries", "temp_tablespaces")
 """Settings whose stored text is a list of quoted names."""
+_CODE = (
+    "dynamic_library_path", "jit_provider", "local_preload_libraries", "session_preload_libraries",
+    "shared_preload_libraries",
+)  # fmt: skip
+"""Settings that make sessions load code."""
+_PLAIN = re.compile(r"[a-z_][a-z0-9_]*(\.[a-z_][a-z0-9_]*)*\Z")
 _SHOWN = 5
+# Who may act as one of these may do more than with an application's own tables.
+_POWERFUL = """
+SELECT r.rolname FROM pg_catalog.pg_roles r
+WHERE EXISTS (
+    SELECT FROM pg_catalog.pg_roles p
+    WHERE (p.rolsuper OR p.rolcreaterole OR p.rolreplication OR p.rolbypassrls OR p.rolname ~ '^pg_')
+      AND p.rolname <> 'pg_database_owner' AND pg_catalog.pg_has_role(r.oid, p.oid, 'MEMBER'))
+"""
 
 
 def may_become(connection: Connection, role: str | None = None) -> set[str]:
@@ -66,7 +83,7 @@ def missing_for(
     available = {row[0] for row in fetch_all(connection, "SELECT name FROM pg_catalog.pg_available_extensions")}
     for extension in facts.get("extensions", ()):
         if extension["name"] not in available:
-            problems.append(f"extension {extension['name']} is not installed on this server")
+            problems.append(f"extension {printable(extension['name'])} is not installed on this server")
     if not sql:
         return problems
     if skip_settings:
@@ -76,10 +93,17 @@ def missing_for(
     named = {*facts.get("roles", ()), *(row[0] for key in ("privileges", "settings") for row in facts.get(key, ()))}
     # The database's old owner need not be here, unless something in it is to be its own.
     named = named - {facts.get("owner", "")} | {each["role"] for each in facts.get("owners", ())}
-    absent = [f'role "{name}" is missing: CREATE ROLE "{name}"' for name in sorted(named - roles - {"PUBLIC", ""})]
+    absent = [_absent(name) for name in sorted(named - roles - {"PUBLIC", ""})]
     if theirs > ours:
         absent.insert(0, f"the dump is of PostgreSQL {theirs}, this server is {ours}, which is older")
     return absent + problems + unfit(connection, facts, role, live)
+
+
+def _absent(role: str) -> str:
+    quoted = identifier(role)
+    # Nobody can make one of PostgreSQL's own.
+    remedy = "another release of PostgreSQL has it" if role.startswith("pg_") else f"CREATE ROLE {quoted}"
+    return f"role {quoted} is missing: {remedy}"
 
 
 def unfit(connection: Connection, facts: Mapping[str, Any], role: str, live: str = "") -> list[str]:
@@ -93,20 +117,25 @@ def unfit(connection: Connection, facts: Mapping[str, Any], role: str, live: str
     if role not in roles or roles[role][0]:
         return []
     problems = []
-    own = may_become(connection, role)
+    own, loader = may_become(connection, role), identifier(role)
+    powerful = {row[0] for row in fetch_all(connection, _POWERFUL)}
     for each in facts.get("owners", ()):
         name = each["role"]
         if name in own or name not in roles:
             continue
-        problem = f'role "{name}" owns {each["objects"]} objects of the dump, {each["example"]} among them, and '
-        if roles[name][0]:
-            problem += f'is a superuser: ALTER ... OWNER TO "{role}", which is the role that loads, and save again'
+        problem = (
+            f"role {identifier(name)} owns {each['objects']} objects of the dump, {each['example']} among them, and "
+        )
+        if name in powerful:
+            kind = "a superuser" if roles[name][0] else "one with powers that an application must not have"
+            problem += f"is {kind}: ALTER ... OWNER TO {loader}, which is the role that loads, and save again"
         else:
-            problem += f'the role that loads is no member of it: GRANT "{name}" TO "{role}"'
-        problems.append(problem)
+            problem += "the role that loads is no member of it:"
+            problem += f" if it may act as that role, GRANT {identifier(name)} TO {loader}"
+        problems.append(printable(problem))
     if objects := facts.get("superuser_objects", ()):
         more = f" and {len(objects) - _SHOWN} more" if len(objects) > _SHOWN else ""
-        problems.append(f"these need a superuser to be made: {', '.join(objects[:_SHOWN])}{more}")
+        problems.append(f"these need a superuser to be made: {printable(', '.join(objects[:_SHOWN]))}{more}")
     return problems + _settings(connection, facts, role, live or facts.get("name", ""), creates_roles=roles[role][1])
 
 
@@ -118,30 +147,37 @@ def _settings(
     problems = []
     for whose, setting in settings:
         name = setting.partition("=")[0]
-        remedy = f"leave it out with checkniner_backups_skip_settings=true, then: {as_statement(live, whose, setting)}"
+        remedy = leaving_out(live, whose, setting)
         # The application's own settings, with a dot, are in no list; to make them for a database needs a superuser too.
         context = contexts.get(name, "user" if name in _HIDDEN else "")
         if whose not in ("", role) and not creates_roles:
-            problems.append(f'the setting {setting!r} of role "{whose}" needs a superuser; {remedy}')
+            problems.append(f"the setting {setting!r} of role {identifier(whose)} needs a superuser; {remedy}")
         elif context not in _USERS:
             known = context or "." in name
             if known and server_major(connection) >= 15:
                 if fetch_one(connection, _MAY_SET, role, name)[0]:
                     continue
-                remedy = f'GRANT SET ON PARAMETER {name} TO "{role}", or {remedy}'
+                if name.lower() not in _CODE:
+                    parameter = name if _PLAIN.match(name) else ".".join(map(identifier, name.split(".")))
+                    remedy = f"GRANT SET ON PARAMETER {parameter} TO {identifier(role)}, or {remedy}"
             unknown = "" if known else ", or is not known to this server"
             problems.append(f"the setting {setting!r} needs a superuser{unknown}; {remedy}")
     return problems
 
 
-def as_statement(database: str, role: str, setting: str) -> str:
-    """Given a database, a role (may be empty) and `name=value`, return the statement that an administrator can run."""
-    from psycopg import sql
+def leaving_out(database: str, role: str, setting: str) -> str:
+    """Given a database, a role (may be empty) and a setting of an archive, return what to do where it is refused."""
+    condition = "then, if you want what the archive says"
+    if setting.partition("=")[0].lower() in _CODE:
+        condition = "for the archive names what every session would load; only if you know and trust that"
+    statement = as_statement(database, role, setting)
+    return f"leave it out with checkniner_backups_skip_settings=true, {condition}: {statement}"
 
+
+def as_statement(database: str, role: str, setting: str) -> str:
+    """Given a database, a role (may be empty) and `name=value`, return the statement that makes the setting."""
     name, _, value = setting.partition("=")
-    whom = sql.SQL("DATABASE {}").format(sql.Identifier(database))
-    if role:
-        whom = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), sql.Identifier(database))
+    whom = f"ROLE {identifier(role)} IN " if role else ""
     values = next(csv.reader([value], skipinitialspace=True), [""]) if name in _LISTS else [value]
-    literals = sql.SQL(", ").join(sql.Literal(each) for each in values)
-    return sql.SQL("ALTER {} SET {} TO {}").format(whom, sql.Identifier(*name.split(".")), literals).as_string(None)
+    parameter, words = ".".join(map(identifier, name.split("."))), ", ".join(map(literal, values))
+    return f"ALTER {whom}DATABASE {identifier(database)} SET {parameter} TO {words}"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DatabaseError, RestoreError
 from .dsn import Dsn
-from .fitness import as_statement
+from .fitness import as_statement, leaving_out
 from .privileges import PRIVILEGES, give, take_back
 from .session import connect, translated
 
@@ -52,6 +52,5 @@ def _apply_setting(connection: Connection, database: str, role: str, setting: st
     except DatabaseError as error:
         raise RestoreError(
             f"the setting {setting!r} of the database cannot be put back: {error.message}",
-            "restore with checkniner_backups_skip_settings=true, then run as a superuser:"
-            f" {as_statement(live, role, setting)}",
+            f"it needs a superuser: {leaving_out(live, role, setting)}",
         ) from None
