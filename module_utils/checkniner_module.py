@@ -5,6 +5,7 @@ A module hands `run` a function that takes the AnsibleModule and returns the res
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -19,6 +20,8 @@ from ansible.module_utils.checkniner_backups.settings import (
     read_environment_file,
 )
 from ansible.module_utils.checkniner_backups.source import Source
+
+_PR_SET_DUMPABLE = 4
 
 ENVIRONMENT: dict[str, Any] = {"environment_file": {"type": "path", "required": True}}
 """The argument that names the environment file. `settings_of` reads it."""
@@ -88,6 +91,7 @@ def run(step: Callable[[AnsibleModule], dict[str, Any]], argument_spec: dict[str
     """
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **more)
     os.umask(0o077)
+    _close_to_others()
     failure: BackupsError
     try:
         result = step(module)
@@ -102,3 +106,11 @@ def run(step: Callable[[AnsibleModule], dict[str, Any]], argument_spec: dict[str
         module.exit_json(**result)
     # Outside of the except clauses, or Ansible appends the original error's text a second time.
     module.fail_json(msg=failure.message, hint=failure.hint, exit_status=failure.exit_status)
+
+
+def _close_to_others() -> None:
+    """Keep other processes of the same user, such as the application's, out of our memory and our open files.
+
+    Through `/proc` they could write to our output, and so answer in our place.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)

@@ -7,6 +7,7 @@ import pwd
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from .account import Account, ourselves
 from .errors import ApplicationError, SettingsError
@@ -19,6 +20,7 @@ _OURS = ("S3_", "BACKUPS_GPG_", "CHECKNINER_BACKUPS_")
 _SHELLS_OWN = ("_", "OLDPWD", "PWD", "PS1", "SHLVL")
 _PATIENCE = 30
 """Seconds that `bin/activate` may take."""
+_STDERR = 2
 
 
 def read_activate(virtualenv: Path, account: Account | None = None, *, needs_database: bool = True) -> dict[str, str]:
@@ -102,12 +104,19 @@ def _user_name() -> str:
 
 
 def run_command(
-    argv: Sequence[str], application_path: Path, environment: Mapping[str, str], account: Account | None = None
+    argv: Sequence[str],
+    application_path: Path,
+    environment: Mapping[str, str],
+    account: Account | None = None,
+    *,
+    said: IO[bytes] | int | None = _STDERR,
 ) -> int:
     """Given a command, run it in the application's folder and environment; return its exit status.
 
-    Its output is ours; it reads nothing.
+    It reads nothing.
 
+    :param said: where all goes that it prints; None: where ours goes, which must not be asked for in an Ansible module:
+        there the output is the module's own word
     :raises ApplicationError: it cannot be started
     """
     try:
@@ -116,6 +125,8 @@ def run_command(
             cwd=application_path,
             env=dict(environment),
             stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
             check=False,
             **(account or ourselves()).options(),
         ).returncode

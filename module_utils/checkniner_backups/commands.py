@@ -112,7 +112,7 @@ def execute(settings: Settings, arguments: argparse.Namespace) -> int:
     if not argv:
         raise SettingsError("no command is given", "write it after two dashes: exec -- python manage.py check")
     # The application's own role, not the one that backups read as: such a command may want to write.
-    status: int = run_command(argv, settings.application_path, read_activate(settings.virtualenv))
+    status: int = run_command(argv, settings.application_path, read_activate(settings.virtualenv), said=None)
     return status
 
 

@@ -7,16 +7,19 @@ written: settings that do not follow the variable would empty a database that no
 from __future__ import annotations
 
 import logging
+import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import IO, TYPE_CHECKING, NoReturn
 
 from .account import Account
 from .application import read_activate, run_command
 from .errors import ApplicationError, BackupsError, RestoreError
 from .fixtures import FixturesProcess
+from .fixtures_program import scrubbed
 from .fixtures_proof import prove_fixtures
 from .manifest import app_of
 from .proof import checked
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SHOWN = 10
+_WORDS = 8192
+"""Bytes of what a command printed that are kept."""
 _FIRST = ("contenttypes", "auth")
 """What the plain fixtures of other apps refer to by id."""
 
@@ -69,9 +74,22 @@ class Target:
         :raises RestoreError: that failed
         """
         argv = [str(self.python), "-m", "django", "migrate", "--no-input", "--verbosity", "0"]
-        status = run_command(argv, self.application_path, self.environment, self.account)
+        with tempfile.TemporaryFile(dir=self.work_path) as said:
+            status = run_command(argv, self.application_path, self.environment, self.account, said=said)
+            words = self._last_words(said)
+        for line in words:
+            log.info("migrate: %s", line)
         if status:
-            raise RestoreError(f"migrate ended with status {status}", "its own words stand above")
+            raise RestoreError(
+                f"migrate ended with status {status}: {words[-1] if words else 'it said nothing'}",
+                "the application's own migrations must run on an empty database",
+            )
+
+    def _last_words(self, said: IO[bytes]) -> list[str]:
+        """Given what a command printed, return the end of it as lines, without secrets."""
+        said.seek(max(0, said.seek(0, os.SEEK_END) - _WORDS))
+        text = scrubbed(said.read().decode(errors="replace"), self.environment)
+        return [line.rstrip() for line in text.splitlines() if line.strip()]
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -160,6 +161,18 @@ def test_a_drill_that_cannot_be_recorded_is_told_all_the_same(s3_server: ObjectS
     assert refused.result.verdict == drill_record.BAD
     assert "NOT recorded" in refused.fault
     assert any("NOT recorded" in row[3] for row in drill_record.rows([refused]))
+
+
+def test_what_runs_beside_the_server_does_not_hold_our_output() -> None:
+    """It may be a module's word, and what runs as the same user could write to it."""
+    with throwaway(unprivileged()) as server:
+        held = set()
+        for entry in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it has ended meanwhile
+                if str(server.folder).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                    held |= {os.readlink(entry / "fd" / number) for number in ("1", "2")}
+        assert held
+        assert not held & {os.readlink("/proc/self/fd/1"), os.readlink("/proc/self/fd/2")}
 
 
 def test_the_throwaway_server_serves_passwords_only_and_is_gone_after_a_kill(tmp_path: Path) -> None:

@@ -87,8 +87,16 @@ def test_an_ordinary_user_is_welcome(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_command_runs_there(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     environment = {"PATH": "/usr/bin:/bin", "WORD": "hello"}
-    assert run_command(["sh", "-c", 'echo "$WORD in $PWD"; exit 7'], tmp_path, environment) == 7
-    assert capfd.readouterr().out == f"hello in {tmp_path}\n"
+    argv = ["sh", "-c", 'echo "$WORD in $PWD"; echo beside >&2; exit 7']
+    assert run_command(argv, tmp_path, environment, said=None) == 7
+    assert capfd.readouterr() == (f"hello in {tmp_path}\n", "beside\n")
+    # Our output is not its own unless that is asked for: of an Ansible module it is the result.
+    assert run_command(argv, tmp_path, environment) == 7
+    assert capfd.readouterr() == ("", f"hello in {tmp_path}\nbeside\n")
+    with (tmp_path / "said").open("w+b") as said:
+        assert run_command(argv, tmp_path, environment, said=said) == 7
+    assert capfd.readouterr() == ("", "")
+    assert (tmp_path / "said").read_text() == f"hello in {tmp_path}\nbeside\n"
     with pytest.raises(ApplicationError, match="no-such-command"):
         run_command(["no-such-command"], tmp_path, environment)
 

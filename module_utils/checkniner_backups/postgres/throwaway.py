@@ -139,6 +139,8 @@ def throwaway(account: Account) -> Iterator[Throwaway]:
     watcher = subprocess.Popen(
         ["/bin/sh", "-c", _WATCHER, "sh", str(folder)],
         stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,  # ours may be a module's word, and the account could write to it
+        stderr=subprocess.DEVNULL,
         cwd="/",
         start_new_session=True,  # an interrupt at the terminal is for us
         **account.options(),
