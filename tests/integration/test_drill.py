@@ -170,9 +170,9 @@ def test_what_runs_beside_the_server_does_not_hold_our_output() -> None:
         for entry in Path("/proc").glob("[0-9]*"):
             with suppress(OSError):  # it has ended meanwhile
                 if str(server.folder).encode() in (entry / "cmdline").read_bytes().split(b"\0"):
-                    held |= {os.readlink(entry / "fd" / number) for number in ("1", "2")}
+                    held |= {(entry / "fd" / number).readlink() for number in ("1", "2")}
         assert held
-        assert not held & {os.readlink("/proc/self/fd/1"), os.readlink("/proc/self/fd/2")}
+        assert not held & {Path("/proc/self/fd/1").readlink(), Path("/proc/self/fd/2").readlink()}
 
 
 def test_the_throwaway_server_serves_passwords_only_and_is_gone_after_a_kill(tmp_path: Path) -> None:

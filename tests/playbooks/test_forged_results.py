@@ -16,7 +16,7 @@ from tests.restoring import digest_of
 
 FORGERY = """
 
-import json, os, signal, sys
+import ctypes, json, os, signal, sys
 
 if "migrate" in sys.argv:
     result = json.dumps({
@@ -24,11 +24,11 @@ if "migrate" in sys.argv:
         "ansible_facts": FACTS,
     }).encode() + b"\\n"
     os.write(1, result)
-    try:
-        with open("/proc/%d/fd/1" % os.getppid(), "wb") as module:
-            module.write(result)
-    except OSError:
-        pass
+    # pidfd_open and pidfd_getfd, which take the parent's output where the kernel allows that
+    call = ctypes.CDLL(None).syscall
+    taken = call(438, call(434, os.getppid(), 0), 1, 0)
+    if taken >= 0:
+        os.write(taken, result)
     os.kill(os.getppid(), signal.SIGKILL)
 """
 
