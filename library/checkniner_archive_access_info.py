@@ -95,7 +95,7 @@ def access(module: AnsibleModule) -> dict[str, Any]:
         head = store.read_head(key, HEAD)
         url = store.presigned_url(key, module.params["url_seconds"])
     home = module.params["gnupg_home"]
-    if is_plain(head):
+    if is_plain(head, Path(path or key).name):
         return {"changed": False, "session_key": "", "url": url}
     found = session_key(head, Path(home) if home else None)
     check_beginning(head, found, module.params["application"])

@@ -113,7 +113,7 @@ def _fetched(store: Store, archive: Archive, server: Throwaway, plan: Plan) -> t
     from .gpg import session_key
 
     head = store.read_head(archive.key, _HEAD)
-    key = "" if is_plain(head) else session_key(head, plan.gnupg_home)
+    key = "" if is_plain(head, archive.name) else session_key(head, plan.gnupg_home)
     path = server.work / archive.name
     return Source(path, key), store.download(archive.key, path).size
 

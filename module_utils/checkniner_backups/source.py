@@ -21,6 +21,7 @@ Progress = Callable[[int], None]
 """Is told how many bytes more were read."""
 
 _GZIP = b"\x1f\x8b"
+_ENCRYPTED = ".gpg"
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def opened(source: Source) -> Iterator[ArchiveReader]:
     # What cannot fit on this machine's disk is no dump of its database: so much for bombs.
     limits = Limits(total=shutil.disk_usage(source.path.parent).total)
     with file:
-        plain = is_plain(file.read(2))
+        plain = is_plain(file.read(2), source.path.name)
         file.seek(0)
         if plain:
             yield read(file, limits)
@@ -74,9 +75,18 @@ def opened(source: Source) -> Iterator[ArchiveReader]:
             yield read(stream, limits)
 
 
-def is_plain(head: bytes) -> bool:
-    """Given an archive's first bytes, return whether it is not encrypted."""
-    return head[:2] == _GZIP
+def is_plain(head: bytes, name: str) -> bool:
+    """Given an archive's first bytes and its name, return whether it is not encrypted.
+
+    :raises ArchiveError: it is not, and its name says that it is: whoever can write to the store may have put it there
+    """
+    plain = head[:2] == _GZIP
+    if plain and name.endswith(_ENCRYPTED):
+        raise ArchiveError(
+            f"{name} is not encrypted, though its name says so",
+            "anybody can have made it: take another archive; or name it without .gpg if you know where it is from",
+        )
+    return plain
 
 
 def inspect(source: Source, *, verify: bool = False) -> Inspection:
