@@ -7,7 +7,7 @@ import os
 import pwd
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from .errors import SettingsError
 
@@ -32,6 +32,11 @@ class Account:
         """Given a file or folder of ours, give it to this user."""
         if not self.is_us:
             os.chown(path, self.user_id, self.group_id, follow_symlinks=False)
+
+    def own_open(self, file: IO[bytes]) -> None:
+        """Given an open file of ours, give it to this user, whatever its name has come to mean meanwhile."""
+        if not self.is_us:
+            os.fchown(file.fileno(), self.user_id, self.group_id)
 
 
 def ourselves() -> Account:

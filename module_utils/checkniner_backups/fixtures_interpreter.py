@@ -58,10 +58,8 @@ class Interpreter:
         :param account: who runs it, if not ourselves
         :raises ApplicationError: the interpreter does not start
         """
-        program = work_path / f"application-side-{os.getpid()}-{threading.get_ident()}.zip"
-        write_program(program)
         account = account or ourselves()
-        account.own(program)
+        program = write_program(work_path, account)
         try:
             process = subprocess.Popen(
                 [str(python), str(program)],

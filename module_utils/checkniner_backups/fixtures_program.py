@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 import re
+import tempfile
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
@@ -11,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from . import application_side
+from .account import Account
 from .application_side import (
     channel,
     columns,
@@ -52,11 +55,19 @@ def scrubbed(text: str, environment: Mapping[str, str]) -> str:
     return text
 
 
-def write_program(path: Path) -> None:
-    """Given a path, write the program there that the application's interpreter runs: a zip of `application_side`."""
-    with zipfile.ZipFile(path, "w") as program:
+def write_program(folder: Path, account: Account) -> Path:
+    """Given a folder and who runs it, write the program for the application's interpreter: a zip of `application_side`.
+
+    Its name is a new one: the folder may be that account's, and a name known before could be a link of theirs.
+
+    :returns: the zip's path
+    """
+    descriptor, path = tempfile.mkstemp(prefix="application-side-", suffix=".zip", dir=folder)
+    with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w") as program:
+        account.own_open(file)
         for module in _MODULES:
             name = "__init__" if module is application_side else module.__name__.rpartition(".")[2]
             source = pkgutil.get_data(application_side.__name__, f"{name}.py")
             program.writestr(f"{_PACKAGE}/{name}.py", source or b"")
         program.writestr("__main__.py", f"from {_PACKAGE}.main import main\nmain()\n")
+    return Path(path)

@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from ..account import Account
 from ..errors import DatabaseError, DiskError
@@ -132,8 +133,12 @@ def throwaway(account: Account) -> Iterator[Throwaway]:
     parent = short_folder() if account.is_us else "/tmp"  # noqa: S108 - what is made there is private
     try:
         folder = Path(tempfile.mkdtemp(prefix="cb-drill-", dir=parent))
+        made = Throwaway(folder, account, secrets.token_urlsafe(24))
+        made.work.mkdir(mode=0o700)
     except OSError as error:
         raise DiskError.at(parent, error) from None
+    # The folder comes last: from then on, a name in it may lead anywhere.
+    account.own(made.work)
     account.own(folder)
     sweep(Path(parent), "cb-drill-*", owners=(account.user_id,))
     watcher = subprocess.Popen(
@@ -147,11 +152,9 @@ def throwaway(account: Account) -> Iterator[Throwaway]:
     )
     server: subprocess.Popen[bytes] | None = None
     try:
-        password = secrets.token_urlsafe(24)
-        made = Throwaway(folder, account, password)
-        with held(folder):
+        with held(folder), tempfile.TemporaryFile() as log:
             _create(binaries, made)
-            server = _start(binaries, made)
+            server = _start(binaries, made, log)
             yield made
     finally:
         if server and server.poll() is None:
@@ -180,41 +183,36 @@ def _binaries() -> Path:
 
 def _create(binaries: Path, server: Throwaway) -> None:
     account = server.account
-    server.work.mkdir(mode=0o700)
-    account.own(server.work)
-    password_file = server.folder / "password"
-    password_file.touch(mode=0o600)
-    password_file.write_text(server.password)
-    account.own(password_file)
-    made = subprocess.run(
-        [
-            binaries / "initdb", "--pgdata", server.folder / "data", "--username", SUPERUSER, "--pwfile", password_file,
-            "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync",
-        ],
-        env=_environment(binaries), cwd=server.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        check=False, umask=0o077, **account.options(),
-    )  # fmt: skip
-    password_file.unlink()
+    # Files without a name: the folder is the account's, where a name may be made to lead anywhere.
+    with tempfile.TemporaryFile() as file:
+        file.write(server.password.encode())
+        file.flush()
+        account.own_open(file)
+        made = subprocess.run(
+            [
+                binaries / "initdb", "--pgdata", server.folder / "data", "--username", SUPERUSER,
+                "--pwfile", f"/dev/fd/{file.fileno()}", "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C",
+                "--no-sync",
+            ],
+            env=_environment(binaries), cwd=server.folder, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            check=False, umask=0o077, pass_fds=(file.fileno(),), **account.options(),
+        )  # fmt: skip
     if made.returncode:
         last = [line for line in made.stderr.splitlines() if line.strip()]
         raise DatabaseError(
             f"the throwaway server cannot be made: {'; '.join(last[-2:])[:300]}", "look at the disk's free space"
         )
-    lines = {"unix_socket_directories": str(server.folder), **_SETTINGS}
-    with (server.folder / "data" / "postgresql.conf").open("a") as file:
-        file.writelines(f"{name} = '{value}'\n" for name, value in lines.items())
 
 
-def _start(binaries: Path, server: Throwaway) -> subprocess.Popen[bytes]:
+def _start(binaries: Path, server: Throwaway, log: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start the server and return when it answers."""
-    data, log_path = server.folder / "data", server.folder / "log"
-    log_path.touch(mode=0o600)
-    with log_path.open("ab") as log:
-        process = subprocess.Popen(
-            [binaries / "postgres", "-D", data, "-p", _PORT],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=server.folder, env=_environment(binaries),
-            start_new_session=True, umask=0o077, **server.account.options(),
-        )  # fmt: skip
+    data = server.folder / "data"
+    settings = {"unix_socket_directories": str(server.folder), **_SETTINGS}
+    process = subprocess.Popen(
+        [binaries / "postgres", "-D", data, "-p", _PORT, *(f"--{name}={value}" for name, value in settings.items())],
+        stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=server.folder, env=_environment(binaries),
+        start_new_session=True, umask=0o077, **server.account.options(),
+    )  # fmt: skip
     deadline = time.monotonic() + _PATIENCE
     while process.poll() is None and time.monotonic() < deadline:
         if _is_ready(data / "postmaster.pid", process.pid):
@@ -222,7 +220,8 @@ def _start(binaries: Path, server: Throwaway) -> subprocess.Popen[bytes]:
         time.sleep(0.02)
     process.kill()
     process.wait()
-    last = [line for line in log_path.read_text(errors="replace").splitlines() if line.strip()]
+    log.seek(0)
+    last = [line for line in log.read().decode(errors="replace").splitlines() if line.strip()]
     raise DatabaseError(f"the throwaway server does not start: {'; '.join(last[-3:])[:400]}")
 
 
