@@ -28,7 +28,8 @@ options:
     required: true
   owner:
     description: The application's role. With V(created) it owns the new database; with V(swapped) it keeps the right
-      to connect.
+      to connect. A live database of another role is refused, unless that is a superuser or the application's role is a
+      member of it.
     type: str
     default: ""
   new:
@@ -124,7 +125,8 @@ def change(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, do what the state asks for and return the names."""
     given = module.params
     live = Dsn(database=given["live"], host=given["host"], port=given["port"])
-    databases = Databases(admin.admin_dsn(live, given["admin_url"]), given["live"], dry_run=module.check_mode)
+    administration = admin.admin_dsn(live, given["admin_url"])
+    databases = Databases(administration, given["live"], given["owner"], dry_run=module.check_mode)
     done: Change
     if given["state"] == "created":
         done = databases.create(

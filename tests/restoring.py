@@ -79,7 +79,7 @@ class Restorer:
     @property
     def databases(self) -> Databases:
         """As the administrator."""
-        return Databases(parse_url(self.database.cluster.admin_url()), self.database.name)
+        return Databases(parse_url(self.database.cluster.admin_url()), self.database.name, self.database.user)
 
     def fetch(self, key: str = "") -> Path:
         """Bring an archive (default: the newest) from the bucket to the server."""

@@ -112,7 +112,7 @@ def restore(
     inspection = inspect(archive)
     check_application(settings, inspection)
     live, environment = owner_dsn(settings)
-    databases = Databases(administration, live.database)
+    databases = Databases(administration, live.database, live.user)
     created = databases.create(
         live.user, inspection.database, wish.allowed_extensions, wish.target,
         source=wish.source, skip_settings=wish.skip_settings,

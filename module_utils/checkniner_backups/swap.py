@@ -6,7 +6,8 @@ Names tell which is which, so that nothing needs to be remembered: `<live>_resto
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
@@ -72,12 +73,23 @@ def _try(application: Dsn) -> None:
 
 
 class Databases:
-    """The databases of one application, seen by an administrator."""
+    """The databases of one application, seen by an administrator.
 
-    def __init__(self, dsn: Dsn, live: str, *, dry_run: bool = False) -> None:
+    :param role: the application's role; empty if it is not known: then nobody looks whose the live database is
+    """
+
+    def __init__(self, dsn: Dsn, live: str, role: str = "", *, dry_run: bool = False) -> None:
         self._dsn = dsn
         self._live = live
+        self._role = role
         self._dry_run = dry_run
+
+    @contextmanager
+    def _connected(self) -> Iterator[Connection]:
+        """Yield an administrator's connection, once it is sure that the live database may be the application's."""
+        with administer(self._dsn) as connection:
+            admin.check_whose(connection, self._live, self._role)
+            yield connection
 
     def create(
         self,
@@ -100,7 +112,7 @@ class Databases:
         allowed = tuple(allowed)
         if source == "fixtures":
             facts = _for_fixtures(facts, allowed)
-        with administer(self._dsn) as connection:
+        with self._connected() as connection:
             sql = source == "sql"
             problems = missing_for(connection, facts, owner, self._live, sql=sql, skip_settings=skip_settings)
             _refuse(problems, ", or restore this archive with source=fixtures" if sql else "")
@@ -143,7 +155,7 @@ class Databases:
         :raises RestoreError: the old database cannot be left, or the application could not connect to the new one;
             nothing was changed
         """
-        with administer(self._dsn) as connection:
+        with self._connected() as connection:
             before = self._names(connection)
             previous = admin.free_name(connection, self._live, PREVIOUS)
             there = admin.exists(connection, self._live)
@@ -164,7 +176,7 @@ class Databases:
 
         :raises RestoreError: there is none, or it cannot be connected to; the message lists those that are kept
         """
-        with administer(self._dsn) as connection:
+        with self._connected() as connection:
             before = self._names(connection)
             kept = admin.previous_databases(connection, self._live, PREVIOUS)
             usable = [each for each in kept if admin.takes_connections(connection, each)]
@@ -204,7 +216,7 @@ class Databases:
         :raises RestoreError: the name is the live database's, or none that a restore made; or there is no live
             database, and what is kept may be all that there is
         """
-        with administer(self._dsn) as connection:
+        with self._connected() as connection:
             before = self._names(connection)
             ours = [*admin.previous_databases(connection, self._live, NEW)]
             kept = admin.previous_databases(connection, self._live, PREVIOUS)

@@ -45,6 +45,8 @@ WRONG = {
     "no such archive": (["-e", "source=sql", "-e", "archive=db/2001-01-01T00:00:00.tar.gz.gpg"], "2001-01-01"),
     "before the first": (["-e", "source=sql", "-e", "at='2001-01-01 00:00 UTC'"], "the oldest one is"),
     "no such file": (["-e", "source=sql", "-e", "archive_file=/nonexistent.tar.gz.gpg"], "nonexistent"),
+    "another database": (["-e", "source=sql", "-e", "checkniner_backups_database_name=mine"], "say mine"),
+    "another role": (["-e", "source=sql", "-e", "checkniner_backups_database_role=me"], "say me"),
     "unknown app": (["-e", "source=fixtures", "-e", "apps=checkuots"], "checkuots"),
 }
 
@@ -59,6 +61,13 @@ def test_a_wrong_word_changes_nothing(operated: Operated, name: str) -> None:
     assert "Traceback" not in done.stdout + done.stderr
     assert_untouched(operated, before)
     assert operated.stored() == keys
+
+
+@pytest.mark.parametrize("option", ["undo", "drop_previous"])
+def test_the_wrong_database_is_not_gone_back_to_either(operated: Operated, option: str) -> None:
+    done = operated.restore("-e", f"{option}=true", "-e", "checkniner_backups_database_name=mine")
+    assert done.returncode != 0
+    assert f"names the database {operated.database.name}" in " ".join(done.stdout.split()), done.stdout[-3000:]
 
 
 def test_a_wrong_passphrase_changes_nothing(operated: Operated, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 MAX_NAME = 63
 """Bytes of an identifier that PostgreSQL keeps; it cuts what is longer without a word."""
 _OURS = "made by a restore of checkniner-backups"
+_MAINTENANCE = "postgres"
 _STAMP = "%Y%m%dt%H%M%S"
 _DIGEST = 8
 """Hexadecimal digits that tell shortened names apart."""
@@ -46,6 +47,13 @@ SELECT 'logical replication slot ' || slot_name FROM pg_catalog.pg_replication_s
 UNION ALL
 SELECT 'subscription ' || subname FROM pg_catalog.pg_subscription
 WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = %(name)s)
+"""
+
+_WHOSE = """
+SELECT d.datistemplate, d.datname = pg_catalog.current_database(), pg_catalog.pg_get_userbyid(d.datdba),
+       o.rolsuper OR o.rolname = current_user OR %(role)s = '' OR EXISTS (
+           SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = %(role)s AND pg_catalog.pg_has_role(r.oid, o.oid, 'MEMBER'))
+FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles o ON o.oid = d.datdba WHERE d.datname = %(name)s
 """
 
 
@@ -103,6 +111,23 @@ def owner_of(connection: Connection, name: str) -> str:
     """Given a database's name, return the role that it belongs to; empty if it is not there."""
     query = "SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database WHERE datname = %s"
     return str(next((row[0] for row in fetch_all(connection, query, name)), ""))
+
+
+def check_whose(connection: Connection, name: str, role: str = "") -> None:
+    """Given the name that is said to be of an application's database, and its role, refuse what can be none.
+
+    The application itself says these names, and an administrator's connection could rename or drop any database. One
+    of a superuser, or of the administrator who connects, may be the application's by GRANT.
+
+    :raises RestoreError: it is the server's own, or another role's; nothing was changed
+    """
+    hint = "look at DATABASE_URL in the application's environment; nothing was changed"
+    found = connection.execute(_WHOSE, {"name": name, "role": role}).fetchone()
+    template, ours, owner, may = found or (False, False, "", True)
+    if name == _MAINTENANCE or template or ours:
+        raise RestoreError(f"{name} is a database of the server's own, and no application's", hint)
+    if not may:
+        raise RestoreError(f"the database {name} belongs to another role: {owner}, and {role} is no member of it", hint)
 
 
 def mark_as_ours(connection: Connection, name: str) -> None:
@@ -249,7 +274,7 @@ def admin_dsn(application: Dsn, url: str) -> Dsn:
 
     if not url:
         local = application.host if application.host.startswith("/") else ""
-        return Dsn(database="postgres", host=local, port=application.port)
+        return Dsn(database=_MAINTENANCE, host=local, port=application.port)
     admin = parse_url(url)
     if admin.database == application.database:
         raise DatabaseError("the admin URL names the application's own database", "name the database postgres in it")
