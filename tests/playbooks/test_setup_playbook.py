@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -99,3 +100,23 @@ def test_who_cannot_open_it_hears_so(operated: Operated, tmp_path_factory: pytes
     done = operated.control.play("setup-backups.yml", environment={"GNUPGHOME": str(home)})
     assert "NOT PROVEN: this machine could not open the newest archive" in " ".join(done.stdout.split())
     assert "no private key here decrypts the archive" in " ".join(done.stdout.split())
+
+
+@pytest.mark.parametrize("name", ["state", "log"])
+def test_root_does_not_give_away_what_a_link_leads_to(operated: Operated, tmp_path: Path, name: str) -> None:
+    """The owner may have put it there, where the owner may write above."""
+    link = operated.application.folder / f"{name}-link"
+    if name == "log":
+        link.mkdir()
+        victim = tmp_path / "file"
+        victim.touch(mode=0o644)
+        (link / "checkniner.log").symlink_to(victim)
+    else:
+        link.symlink_to(victim := tmp_path)
+    before = victim.stat()
+    with variables(operated, **{f"{name}_path": str(link)}):
+        done = operated.control.play("setup-backups.yml")
+    assert done.returncode != 0
+    assert "is a symbolic link" in " ".join(done.stdout.split()), done.stdout[-2000:]
+    after = victim.stat()
+    assert (after.st_uid, after.st_mode, after.st_mtime_ns) == (before.st_uid, before.st_mode, before.st_mtime_ns)
