@@ -7,6 +7,8 @@ import stat
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import pytest
+
 from tests.plugins.operated import Operated
 
 OURS = ("S3_", "BACKUPS_", "CHECKNINER_", "AWS_")
@@ -87,3 +89,17 @@ def modes(operated: Operated) -> None:
         assert not path.stat().st_mode & 0o022, path
         if not owner.is_us:
             assert path.stat().st_uid != owner.user_id, f"the owner may change {path}"
+
+
+def test_the_administrators_password_is_not_with_the_owner(operated: Operated) -> None:
+    """The owner's own processes can read what a module of the owner's holds."""
+    owner = operated.application.owner
+    if owner.is_us:
+        pytest.skip("nobody else is here: who plays the owner is the administrator too")
+    done = operated.restore("-e", "drop_previous=true", "--check", "-vvv")
+    assert done.returncode == 0, done.stdout[-3000:]
+    tasks = re.split(r"^TASK ", done.stdout, flags=re.MULTILINE)
+    (looked,) = (task for task in tasks if "Look which database the application has]" in task)
+    (dropped,) = (task for task in tasks if "Databases: " in task.partition("\n")[0])
+    assert f"{owner.name} " in looked
+    assert f"{owner.name} " not in dropped.partition("EXEC")[2]
