@@ -38,3 +38,23 @@ def test_root_touches_nothing_of_the_applications(file: Path) -> None:
 def test_there_are_tasks_of_root() -> None:
     users = [user for file in TASKS.glob("*.yml") for _, user in tasks_of(yaml.safe_load(file.read_text()))]
     assert users.count(ROOT) >= 8
+
+
+@pytest.mark.parametrize("file", sorted(TASKS.glob("*.yml")), ids=lambda file: file.stem)
+def test_an_interpreter_finds_no_modules_where_it_happens_to_start(file: Path) -> None:
+    """`python -m` looks there first, and that may be a folder where others write."""
+    started = ("checkniner_backups_python }}", "checkniner_backups_python,", "__checkniner_backups_pip ")
+    for task, _ in tasks_of(yaml.safe_load(file.read_text())):
+        command = task.get("ansible.builtin.command", {})
+        if any(name in str(command) for name in started):
+            assert command.get("chdir") == "/", task["name"]
+
+
+def test_they_take_nothing_from_an_environment_either() -> None:
+    variables = yaml.safe_load((TASKS.parent / "vars" / "main.yml").read_text())
+    assert "'-I', '-m', 'pip'" in " ".join(variables["__checkniner_backups_pip"].split())
+    files = [yaml.safe_load((TASKS / f"{name}.yml").read_text()) for name in ("engine", "install")]
+    tasks = [task for file in files for task, _ in tasks_of(file)]
+    started = [task for task in tasks if "chdir" in task.get("ansible.builtin.command", {})]
+    assert len(started) >= 4
+    assert all("-I" in str(task) or "_pip " in str(task) or "_command " in str(task) for task in started)
