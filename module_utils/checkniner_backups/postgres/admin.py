@@ -52,7 +52,8 @@ WHERE subdbid = (SELECT oid FROM pg_catalog.pg_database WHERE datname = %(name)s
 _WHOSE = """
 SELECT d.datistemplate, d.datname = pg_catalog.current_database(), pg_catalog.pg_get_userbyid(d.datdba),
        o.rolsuper OR o.rolname = current_user OR %(role)s = '' OR EXISTS (
-           SELECT FROM pg_catalog.pg_roles r WHERE r.rolname = %(role)s AND pg_catalog.pg_has_role(r.oid, o.oid, 'MEMBER'))
+           SELECT FROM pg_catalog.pg_roles r
+           WHERE r.rolname = %(role)s AND pg_catalog.pg_has_role(r.oid, o.oid, 'MEMBER'))
 FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles o ON o.oid = d.datdba WHERE d.datname = %(name)s
 """
 
