@@ -77,7 +77,7 @@ def test_it_is_used_and_tested(name: str) -> None:
     tests = [path for path in ROOT.glob("tests/**/*.py") if "meta" not in path.parts]
     users = [path.stem for path in tasks if f"{name}:" in path.read_text()]
     # Whole playbooks are run by tests/docs and tests/playbooks, and their task files with them.
-    played = {"backup", "clean", "database", "drill", "keyring", "prove", "restore", "undo"}
+    played = {"backup", "clean", "database", "drill", "keyring", "prove", "restore", "undo", "which"}
     direct = any(name in path.read_text() for path in tests)
     assert direct or played & {user.partition("_")[0] for user in users}
 
