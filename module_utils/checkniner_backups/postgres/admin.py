@@ -237,7 +237,9 @@ def swap(admin: Dsn, live: str, new: str, previous: str) -> Swapped:
             connection.execute("COMMIT")
         except psycopg.Error as error:
             connection.execute("ROLLBACK")
-            users = sorted({str(row[1]) for row in fetch_all(connection, _SESSIONS, live)})
+            users = sorted(
+                {str(row[1]) for row in fetch_all(connection, _SESSIONS, live) if row[1]}
+            )  # autovacuum has none
             raise RestoreError(
                 f"database {live} could not be renamed: {str(error).splitlines()[0]}",
                 f"sessions of {', '.join(users) or 'nobody'} are connected; stop those programs, then restore again",

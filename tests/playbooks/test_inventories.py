@@ -1,0 +1,77 @@
+"""What an inventory with several servers, and the words of the command line, mean to the playbooks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.playbooks.test_restore_playbook import assert_untouched
+from tests.plugins.operated import Operated
+from tests.restoring import digest_of
+
+NONE_SUCH = ("-e", "source=sql", "-e", "archive=db/2001-01-01T00:00:00.tar.gz.gpg")
+
+
+def with_another(operated: Operated, folder: Path, **changes: object) -> tuple[str, ...]:
+    """Return the options that add a second server to the inventory."""
+    path = folder / "others.json"
+    path.touch(mode=0o600)
+    path.write_text(json.dumps({"all": {"hosts": {"other": {**operated.control.variables, **changes}}}}))
+    return ("-i", str(path))
+
+
+def test_one_server_is_restored_at_a_time(operated: Operated, tmp_path: Path) -> None:
+    before = digest_of(operated.database)
+    two = with_another(operated, tmp_path)
+    done = operated.restore(*two, *NONE_SUCH)
+    told = " ".join(done.stdout.split())
+    assert done.returncode != 0
+    assert "this would be done on 2 servers: server, other" in told
+    assert "--limit" in told
+    assert "2001-01-01" not in told
+    for one in (("--limit", "server"), ("-e", "all_servers=true")):
+        done = operated.restore(*two, *one, *NONE_SUCH)
+        assert "this would be done on" not in done.stdout
+        assert "2001-01-01" in done.stdout
+    assert_untouched(operated, before)
+
+
+def test_a_server_that_is_to_have_no_backups_does_not_stop_the_others(operated: Operated, tmp_path: Path) -> None:
+    folder = operated.application.folder
+    places = {
+        f"checkniner_backups_{what}_path": str(folder / f"gone-{what}")
+        for what in ("install", "config", "state", "log")
+    }
+    two = with_another(operated, tmp_path, checkniner_backups_state="absent", checkniner_backups_name="gone", **places)
+    done = operated.control.play("setup-backups.yml", *two)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert "PROVEN: this machine has opened" in " ".join(done.stdout.split())
+    assert "NOT PROVEN" not in done.stdout
+    operated.tick()
+
+
+@pytest.mark.parametrize("word", ["false", "no", "0", "off"])
+def test_a_no_on_the_command_line_is_a_no(operated: Operated, word: str) -> None:
+    before = digest_of(operated.database)
+    done = operated.restore(*NONE_SUCH, "-e", f"undo={word}", "-e", f"drop_previous={word}")
+    assert "2001-01-01" in done.stdout, done.stdout[-2000:]
+    done = operated.restore("-e", f"drop_previous={word}")
+    assert done.returncode != 0
+    assert "-e source=sql" in " ".join(done.stdout.split())
+    assert_untouched(operated, before)
+
+
+def test_a_second_application_can_be_rehearsed(operated: Operated) -> None:
+    """The engine is there, and nothing else of it."""
+    places = {
+        "checkniner_backups_name": "second",
+        "checkniner_backups_state_path": str(operated.application.folder / "second"),
+        "checkniner_backups_s3_prefix": "second/",
+    }
+    options = [each for name, value in places.items() for each in ("-e", f"{name}={value}")]
+    done = operated.control.play("setup-backups.yml", "--check", "--diff", *options)
+    assert done.returncode == 0, done.stdout[-3000:]
+    assert not (operated.application.folder / "second").exists()
+    assert not Path(operated.control.variables["checkniner_backups_config_path"], "second.env").exists()
