@@ -89,7 +89,8 @@ def test_a_stranger_is_not_forgotten_before_ours_is_the_newest(
 ) -> None:
     own = server.tick()["key"]
     copied(server, own, "db/2041-01-01T00:00:00.tar.gz.gpg")
-    server.write_environment(CHECKNINER_BACKUPS_STORE_LOOK_EVERY="0")
+    state = server.state_path / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"seen_in_store_at": 0.0}))  # an hour later
     archives = server.state_path / "archives"
     archives.chmod(0o500)
     failed = server.run("run", check=False)
