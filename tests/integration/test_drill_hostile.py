@@ -47,7 +47,7 @@ def drilled(s3_server: ObjectStore, body: bytes) -> drill_record.Result:
         bucket=POLICY_BUCKET, prefix="db/", endpoint_url=s3_server.endpoint_url,
         access_key=keys.access_key, secret_key=keys.secret_key,
     )  # fmt: skip
-    stored = Archive(key, datetime(2026, 1, 4, tzinfo=timezone.utc), len(body), True)
+    stored = Archive(key, datetime(2026, 1, 4, tzinfo=timezone.utc), len(body), encrypted=False)
     return drill.drill(Store(settings), stored, drill.Plan("checkniner"))
 
 
