@@ -24,6 +24,7 @@ from tests.archives import archive
 from tests.owner_side import as_engine
 from tests.plugins.application import RunningApplication
 from tests.plugins.keys import Keys
+from tests.plugins.operated import Operated
 from tests.plugins.postgres import Database
 
 
@@ -65,6 +66,13 @@ def names_of(database: Database) -> set[str]:
     """Given the live database, return the names of all databases that begin as its name does."""
     query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
     return {row[0] for row in database.cluster.execute(query, (database.name,))}
+
+
+def assert_untouched(operated: Operated, before: dict[str, str]) -> None:
+    """Nothing changed in the live database, no new one stands beside it, and no archive lies on the server."""
+    assert digest_of(operated.database) == before
+    assert not [name for name in names_of(operated.database) if "_restoring_" in name]
+    assert not (operated.state_path / "restore").exists()
 
 
 @dataclass

@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 from sandbox.virtualenv import ROOT
-from tests.playbooks.test_restore_playbook import assert_untouched
 from tests.plugins.operated import Operated
-from tests.restoring import digest_of
+from tests.restoring import assert_untouched, digest_of
 
 FORGERY = """
 

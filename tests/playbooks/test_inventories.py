@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.playbooks.test_restore_playbook import assert_untouched
 from tests.plugins.operated import Operated
-from tests.restoring import digest_of
+from tests.restoring import assert_untouched, digest_of
 
 NONE_SUCH = ("-e", "source=sql", "-e", "archive=db/2001-01-01T00:00:00.tar.gz.gpg")
 

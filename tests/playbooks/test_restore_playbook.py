@@ -15,7 +15,7 @@ from sandbox.keys import Keyring
 from tests.archives import archive
 from tests.plugins.operated import Operated
 from tests.plugins.postgres import Database
-from tests.restoring import digest_of, names_of, old_archive
+from tests.restoring import assert_untouched, digest_of, names_of, old_archive
 
 OLD = "db/2016-05-01T12:00:05.tar.gz.gpg"
 MISTAKEN_OPERATOR = """#!/bin/sh
@@ -28,13 +28,6 @@ while read -r word rest; do
     echo OK
 done
 """
-
-
-def assert_untouched(operated: Operated, before: dict[str, str]) -> None:
-    """Nothing changed in the live database, no new one stands beside it, and no archive lies on the server."""
-    assert digest_of(operated.database) == before
-    assert not [name for name in names_of(operated.database) if "_restoring_" in name]
-    assert not (operated.state_path / "restore").exists()
 
 
 WRONG = {

@@ -33,9 +33,11 @@ _DIGEST = 8
 _SWAP_LIMIT = 15.0
 """Seconds that a swap may wait for the old sessions to end."""
 
-_SESSIONS = (
-    "SELECT pid, usename FROM pg_catalog.pg_stat_activity WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()"
-)
+# Not autovacuum, which is nobody's.
+_CONNECTED = """
+SELECT DISTINCT usename FROM pg_catalog.pg_stat_activity
+WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid() AND usename IS NOT NULL ORDER BY usename
+"""
 _TERMINATE = """
 SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
 WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid()
@@ -237,9 +239,7 @@ def swap(admin: Dsn, live: str, new: str, previous: str) -> Swapped:
             connection.execute("COMMIT")
         except psycopg.Error as error:
             connection.execute("ROLLBACK")
-            users = sorted(
-                {str(row[1]) for row in fetch_all(connection, _SESSIONS, live) if row[1]}
-            )  # autovacuum has none
+            users = [row[0] for row in fetch_all(connection, _CONNECTED, live)]
             raise RestoreError(
                 f"database {live} could not be renamed: {str(error).splitlines()[0]}",
                 f"sessions of {', '.join(users) or 'nobody'} are connected; stop those programs, then restore again",

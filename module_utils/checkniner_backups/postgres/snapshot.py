@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from ..errors import LockTimeoutError
@@ -98,8 +99,7 @@ class Snapshot:
         """
         schema, separator, bare = name.strip('"').partition('"."')
         wanted = [(schema, bare)] if separator else [(each, schema) for each in self.search_path]
-        by_name = {(table.schema, table.name): table for table in self.tables}
-        return next((by_name[each] for each in wanted if each in by_name), None)
+        return next((self._by_name[each] for each in wanted if each in self._by_name), None)
 
     def full_name(self, name: str) -> str:
         """Given a table's name as Django has it, return the one that `find` takes whatever the search path is.
@@ -114,15 +114,22 @@ class Snapshot:
 
         Not all: a partition may be a foreign table, or a child a temporary one.
         """
-        by_oid = {each.oid: each for each in self.tables}
         found, complete, left = {}, True, [table]
         while left:
             each = left.pop()
             if each.has_rows:
                 found[each.oid] = each
-            left += [by_oid[oid] for oid in each.children if oid in by_oid and oid not in found]
-            complete = complete and by_oid.keys() >= set(each.children)
+            left += [self._by_oid[oid] for oid in each.children if oid in self._by_oid and oid not in found]
+            complete = complete and self._by_oid.keys() >= set(each.children)
         return tuple(found.values()), complete
+
+    @cached_property
+    def _by_name(self) -> dict[tuple[str, str], Table]:
+        return {(table.schema, table.name): table for table in self.tables}
+
+    @cached_property
+    def _by_oid(self) -> dict[int, Table]:
+        return {table.oid: table for table in self.tables}
 
     def waiting(self) -> bool:
         """Return whether another session waits for one of our locks: a migration, and behind it the application."""
