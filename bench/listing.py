@@ -10,9 +10,9 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import quote
 
-from checkniner_backups.catalogue import newest
 from checkniner_backups.settings import StoreSettings
-from checkniner_backups.store import Store
+from checkniner_backups.storage.catalog import newest
+from checkniner_backups.storage.s3 import Store
 
 from .site import Machine
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from checkniner_backups.gpg import session_key
+from checkniner_backups.openpgp.keyring import session_key
 
 from .backups import repetitions
 from .meter import Measure, Summary

@@ -74,9 +74,9 @@ url:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups.gpg import session_key
-from ansible.module_utils.checkniner_backups.source import check_beginning, is_plain
-from ansible.module_utils.checkniner_backups.store import Store
+from ansible.module_utils.checkniner_backups.archive.file import check_beginning, is_plain
+from ansible.module_utils.checkniner_backups.openpgp.keyring import session_key
+from ansible.module_utils.checkniner_backups.storage.s3 import Store
 from ansible.module_utils.checkniner_module import STORE, run, store_of
 
 HEAD = 1 << 20

@@ -71,7 +71,7 @@ rows:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import source
+from ansible.module_utils.checkniner_backups.archive import file as source
 from ansible.module_utils.checkniner_module import SOURCE, run, settings_of, source_of
 
 

@@ -46,7 +46,7 @@ kept:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import retention
+from ansible.module_utils.checkniner_backups.maintenance import retention
 from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
 
 

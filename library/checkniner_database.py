@@ -117,7 +117,7 @@ dropped:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.postgres import admin
 from ansible.module_utils.checkniner_backups.postgres.dsn import Dsn
-from ansible.module_utils.checkniner_backups.swap import Change, Databases
+from ansible.module_utils.checkniner_backups.restore.databases import Change, Databases
 from ansible.module_utils.checkniner_module import run
 
 

@@ -110,10 +110,11 @@ table:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import drill, drill_record
-from ansible.module_utils.checkniner_backups.store import Store
-from ansible.module_utils.checkniner_backups.terminal import table
-from ansible.module_utils.checkniner_backups.watchdog import ping
+from ansible.module_utils.checkniner_backups.cli.terminal import table
+from ansible.module_utils.checkniner_backups.drill import drill
+from ansible.module_utils.checkniner_backups.drill import record as drill_record
+from ansible.module_utils.checkniner_backups.storage.s3 import Store
+from ansible.module_utils.checkniner_backups.system.watchdog import ping
 from ansible.module_utils.checkniner_module import STORE, run, store_of
 
 HEAD = ["ARCHIVE", "VERDICT", "TOOK", "WHAT"]

@@ -72,8 +72,8 @@ path:
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.errors import ArchiveError
-from ansible.module_utils.checkniner_backups.store import Store
-from ansible.module_utils.checkniner_backups.web import fetch_url
+from ansible.module_utils.checkniner_backups.storage.s3 import Store
+from ansible.module_utils.checkniner_backups.system.http import fetch_url
 from ansible.module_utils.checkniner_module import STORE, run, store_of
 
 

@@ -59,7 +59,7 @@ sha256:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import backup
+from ansible.module_utils.checkniner_backups.backup import tick as backup
 from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
 
 

@@ -71,7 +71,7 @@ days_left:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import gpg
+from ansible.module_utils.checkniner_backups.openpgp import keyring as gpg
 from ansible.module_utils.checkniner_module import run
 
 

@@ -85,8 +85,9 @@ words:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import restore, restoring
 from ansible.module_utils.checkniner_backups.errors import SettingsError
+from ansible.module_utils.checkniner_backups.restore import sql as restore
+from ansible.module_utils.checkniner_backups.restore import workflow as restoring
 from ansible.module_utils.checkniner_module import ENVIRONMENT, SOURCE, run, settings_of, source_of
 
 

@@ -85,8 +85,8 @@ words:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import elsewhere
-from ansible.module_utils.checkniner_backups.drill import Code
+from ansible.module_utils.checkniner_backups.django_app.environment import Code
+from ansible.module_utils.checkniner_backups.restore import other_database as elsewhere
 from ansible.module_utils.checkniner_module import SOURCE, run, settings_of, source_of
 
 

@@ -54,7 +54,7 @@ reason:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import safety
+from ansible.module_utils.checkniner_backups.backup import safety
 from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
 
 

@@ -63,7 +63,7 @@ size:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups import saving
+from ansible.module_utils.checkniner_backups.backup import publish as saving
 from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.checkniner_backups.archive.file import Source
 from ansible.module_utils.checkniner_backups.errors import BackupsError, DiskError
 from ansible.module_utils.checkniner_backups.settings import (
     Settings,
@@ -19,7 +20,6 @@ from ansible.module_utils.checkniner_backups.settings import (
     from_environment,
     read_environment_file,
 )
-from ansible.module_utils.checkniner_backups.source import Source
 
 _PR_SET_DUMPABLE = 4
 

@@ -10,7 +10,7 @@ from .owner import Account
 
 REQUIREMENTS = virtualenv.ROOT / "requirements" / "server.txt"
 _SCRIPT = """#!{python} -I
-from checkniner_backups.launch import main
+from checkniner_backups.cli.launch import main
 
 main()
 """

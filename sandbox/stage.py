@@ -17,7 +17,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from checkniner_backups.store_policy import policy
+from checkniner_backups.storage.policy import policy
 
 from . import descendants, guard
 from .application import Application

@@ -10,9 +10,9 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-from checkniner_backups.archive import MemberWriter
-from checkniner_backups.archive_reader import Limits, read
-from checkniner_backups.manifest import Manifest, Member
+from checkniner_backups.archive.manifest import Manifest, Member
+from checkniner_backups.archive.reader import Limits, read
+from checkniner_backups.archive.writer import MemberWriter
 
 CREATED = datetime(2026, 11, 22, 19, 35, tzinfo=timezone.utc)
 CONTENT = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from checkniner_backups.fixtures import FixturesProcess, FixturesReport
+from checkniner_backups.django_app.process import FixturesProcess, FixturesReport
 
 from tests.plugins.fixtures_project import KindsProject, Members, Reference
 

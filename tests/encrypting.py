@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checkniner_backups.gpg import Keyring, session_key
-from checkniner_backups.gpg_stream import DecryptingReader, EncryptingWriter
+from checkniner_backups.openpgp.keyring import Keyring, session_key
+from checkniner_backups.openpgp.stream import DecryptingReader, EncryptingWriter
 
 from sandbox.keys import Key
 from sandbox.keys import Keyring as Operator

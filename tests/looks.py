@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkniner_backups import backup, changes
-from checkniner_backups.application import read_activate
-from checkniner_backups.changes import Look
-from checkniner_backups.job import Job
-from checkniner_backups.looking import Dumped, look_and_dump
+from checkniner_backups.backup import changes
+from checkniner_backups.backup import tick as backup
+from checkniner_backups.backup.changes import Look
+from checkniner_backups.backup.detect import Dumped, look_and_dump
+from checkniner_backups.backup.run import Job
+from checkniner_backups.django_app.environment import read_activate
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.settings import Settings, StoreSettings
 from checkniner_backups.state import State

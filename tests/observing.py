@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import psycopg
 import pytest
-from checkniner_backups import changes
+from checkniner_backups.backup import changes
 from checkniner_backups.postgres.dsn import Dsn
 from checkniner_backups.postgres.mark import mark_of
 from checkniner_backups.postgres.snapshot import exported_snapshot

@@ -8,7 +8,7 @@ from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-from checkniner_backups.gpg import session_key
+from checkniner_backups.openpgp.keyring import session_key
 
 from sandbox.server import Server
 from tests.archives import archive

@@ -10,10 +10,10 @@ from typing import Any, Protocol
 
 import psycopg
 import pytest
-from checkniner_backups.gpg import session_key
+from checkniner_backups.archive.file import Source, inspect
+from checkniner_backups.openpgp.keyring import session_key
 from checkniner_backups.postgres.dsn import parse_url
-from checkniner_backups.source import Source, inspect
-from checkniner_backups.swap import Change, Databases
+from checkniner_backups.restore.databases import Change, Databases
 from psycopg import sql
 
 from sandbox.application import Application
@@ -41,7 +41,7 @@ WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'informat
 """
 _RESTORE = """
 from checkniner_backups import restore
-from checkniner_backups.source import Source
+from checkniner_backups.archive.file import Source
 source = Source(Path(given["path"]), given["session_key"])
 if given["source"] == "sql":
     proof = restore.restore_sql(settings(), source, given["database"])

@@ -157,8 +157,9 @@ def old_pg_dump(world: World) -> CompletedProcess[str]:
         program.chmod(0o755)
     world.server.application.owner.own(folder)
     code = (
-        "import sys; from pathlib import Path; from checkniner_backups import cli; from checkniner_backups.postgres"
-        f" import dsn; dsn._BINARIES = Path({str(folder)!r}); sys.exit(cli.main(sys.argv[1:]))"
+        "import sys; from pathlib import Path; from checkniner_backups.cli import main as cli;"
+        f" from checkniner_backups.postgres import dsn; dsn._BINARIES = Path({str(folder)!r});"
+        " sys.exit(cli.main(sys.argv[1:]))"
     )
     argv = [world.server.command.with_name("python"), "-I", "-c", code, "--environment", world.server.environment_file]
     # By force: without it, psql would be asked first.

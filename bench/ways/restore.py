@@ -11,11 +11,11 @@ import os
 import sys
 from pathlib import Path
 
-from checkniner_backups import restore
+from checkniner_backups.archive.file import Source, inspect
 from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.restore import sql as restore
+from checkniner_backups.restore.databases import Databases
 from checkniner_backups.settings import from_environment, read_environment_file
-from checkniner_backups.source import Source, inspect
-from checkniner_backups.swap import Databases
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s.%(msecs)03d %(message)s", datefmt="%H:%M:%S")
 settings = from_environment(read_environment_file(Path(sys.argv[1])))

@@ -1,11 +1,13 @@
 """Backups of a Django application on PostgreSQL: the engine behind cron, the Ansible modules and the command line.
 
-The rooms, lowest first; each imports only from those before it:
+The packages, lowest first; each imports only from those before it:
 
 * errors, settings: what can go wrong, what was asked for
-* postgres, gpg, store, watchdog, application: one file per outside system
-* fixtures, dataset, changes, archive, catalogue: what is dumped, whether it is new, the file format, what is stored
-* backup, restore, retention, ...: the use cases
+* system, state: the machine, and what is remembered between runs
+* postgres, storage, openpgp: one package per outside system
+* django_app: the application, its environment and its own interpreter
+* archive, verify: the file format, and whether a database holds what an archive promises
+* backup, restore, drill, maintenance: the use cases
 * cli: the door for cron and for hands
 """
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BusyError, DiskError, SettingsError
-from .leftovers import held
+from .system.stale_files import held
 
 PATIENCE = 300.0
 """Seconds that a person's playbook waits for a tick to end."""

@@ -7,9 +7,9 @@ import random
 from dataclasses import replace
 
 import pytest
+from checkniner_backups.archive.file import check_beginning
 from checkniner_backups.errors import ArchiveError, BackupsError, RestoreError
-from checkniner_backups.gpg import Keyring, session_key
-from checkniner_backups.source import check_beginning
+from checkniner_backups.openpgp.keyring import Keyring, session_key
 
 from sandbox.keys import Key
 from sandbox.keys import Keyring as Operator

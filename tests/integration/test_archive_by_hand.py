@@ -12,12 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checkniner_backups.archive import MemberWriter, pack
-from checkniner_backups.archive_reader import read
+from checkniner_backups.archive.manifest import Manifest, parse_manifest
+from checkniner_backups.archive.reader import read
+from checkniner_backups.archive.writer import MemberWriter, pack
 from checkniner_backups.errors import BackupsError, DiskError, EncryptionError
-from checkniner_backups.gpg import Keyring, session_key
-from checkniner_backups.gpg_stream import DecryptingReader
-from checkniner_backups.manifest import Manifest, parse_manifest
+from checkniner_backups.openpgp.keyring import Keyring, session_key
+from checkniner_backups.openpgp.stream import DecryptingReader
 
 from sandbox.keys import Key
 from sandbox.keys import Keyring as Operator
@@ -158,11 +158,11 @@ LARGE = """
 import hashlib, os, resource, sys
 from datetime import datetime, timezone
 from pathlib import Path
-from checkniner_backups.archive import MemberWriter, pack
-from checkniner_backups.archive_reader import read
-from checkniner_backups.gpg import Keyring, session_key
-from checkniner_backups.gpg_stream import DecryptingReader
-from checkniner_backups.manifest import Manifest
+from checkniner_backups.archive.writer import MemberWriter, pack
+from checkniner_backups.archive.reader import read
+from checkniner_backups.openpgp.keyring import Keyring, session_key
+from checkniner_backups.openpgp.stream import DecryptingReader
+from checkniner_backups.archive.manifest import Manifest
 
 folder, server, operator, fingerprint = Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]), sys.argv[4]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 import pytest
-from checkniner_backups.changes import Look
+from checkniner_backups.backup.changes import Look
 from checkniner_backups.errors import BackupsError, SettingsError
 
 from sandbox.postgres import Cluster

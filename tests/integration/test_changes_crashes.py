@@ -9,7 +9,7 @@ import time
 
 import psycopg
 import pytest
-from checkniner_backups import changes
+from checkniner_backups.backup import changes
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.mark import cheap_mark
 from checkniner_backups.state import Saved

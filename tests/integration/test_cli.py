@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkniner_backups import cli, errors
+from checkniner_backups import errors
+from checkniner_backups.cli import main as cli
 
 import tests.plugins.application as plugin
 from sandbox.server import Server

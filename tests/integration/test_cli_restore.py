@@ -9,7 +9,7 @@ from checkniner_backups.errors import RestoreError
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.room import lacking_room
 from checkniner_backups.postgres.session import connect
-from checkniner_backups.swap import Databases
+from checkniner_backups.restore.databases import Databases
 
 from sandbox.postgres import Cluster
 from tests.restore_command import ADMIN_URL, RENAME, STRIPS, USERS, Restorer, restorer
@@ -95,7 +95,7 @@ def test_part_of_it_into_the_live_database_is_all_or_nothing(restorer: Restorer)
 
     # Somebody writes between the safety backup and the lock.
     engine = (
-        "import sys; from pathlib import Path; from checkniner_backups import safety;"
+        "import sys; from pathlib import Path; from checkniner_backups.backup import safety;"
         "from checkniner_backups.settings import from_environment, read_environment_file;"
         "settings = from_environment(read_environment_file(Path(sys.argv[1])));"
         "safety.check_unchanged(settings, ['checkouts_airstrip'])"

@@ -16,14 +16,15 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from checkniner_backups import drill, drill_record
-from checkniner_backups.account import unprivileged
-from checkniner_backups.leftovers import sweep
-from checkniner_backups.manifest import Manifest
-from checkniner_backups.postgres.throwaway import throwaway
+from checkniner_backups.archive.file import Source, opened
+from checkniner_backups.archive.manifest import Manifest
+from checkniner_backups.drill import drill
+from checkniner_backups.drill import record as drill_record
+from checkniner_backups.drill.throwaway import throwaway
 from checkniner_backups.settings import StoreSettings
-from checkniner_backups.source import Source, opened
-from checkniner_backups.store import Store
+from checkniner_backups.storage.s3 import Store
+from checkniner_backups.system.accounts import unprivileged
+from checkniner_backups.system.stale_files import sweep
 
 from sandbox.object_store import ObjectStore
 from sandbox.server import Server
@@ -187,8 +188,8 @@ def test_the_throwaway_server_serves_passwords_only_and_is_gone_after_a_kill(tmp
     nothing_is_left_since(before)
     script = """
         import sys, time
-        from checkniner_backups.account import unprivileged
-        from checkniner_backups.postgres.throwaway import throwaway
+        from checkniner_backups.system.accounts import unprivileged
+        from checkniner_backups.drill.throwaway import throwaway
         with throwaway(unprivileged()) as server:
             print(server.folder, flush=True)
             time.sleep(60)
@@ -212,7 +213,7 @@ def test_the_throwaway_server_serves_passwords_only_and_is_gone_after_a_kill(tmp
 
 
 def test_the_next_run_removes_what_nobody_holds(tmp_path: Path) -> None:
-    from checkniner_backups.leftovers import held
+    from checkniner_backups.system.stale_files import held
 
     for name in ("cb-old", "cb-used", "other"):
         (tmp_path / name / "deep").mkdir(parents=True)

@@ -9,12 +9,13 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from checkniner_backups import drill, drill_record
-from checkniner_backups.account import unprivileged
-from checkniner_backups.catalogue import Archive
-from checkniner_backups.postgres.throwaway import SUPERUSER, throwaway
+from checkniner_backups.drill import drill
+from checkniner_backups.drill import record as drill_record
+from checkniner_backups.drill.throwaway import SUPERUSER, throwaway
 from checkniner_backups.settings import StoreSettings
-from checkniner_backups.store import Store
+from checkniner_backups.storage.catalog import Archive
+from checkniner_backups.storage.s3 import Store
+from checkniner_backups.system.accounts import unprivileged
 
 from sandbox.object_store import ObjectStore
 from tests.archives import archive, manifest_for

@@ -8,11 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from checkniner_backups import elsewhere
-from checkniner_backups.drill import Code
+from checkniner_backups.archive.file import Source
+from checkniner_backups.django_app.environment import Code
 from checkniner_backups.errors import ApplicationError, RestoreError
-from checkniner_backups.fixtures_proof import digest_fixtures
-from checkniner_backups.source import Source
+from checkniner_backups.restore import other_database as elsewhere
+from checkniner_backups.verify.fixtures import digest_fixtures
 
 from sandbox.control import Control
 from sandbox.server import Server

@@ -10,8 +10,8 @@ from typing import Any
 
 import psycopg
 import pytest
+from checkniner_backups.django_app.process import FixturesProcess
 from checkniner_backups.errors import ApplicationError, LockTimeoutError, SettingsError
-from checkniner_backups.fixtures import FixturesProcess
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkniner_backups.django_app.digest import FixtureDigest
+from checkniner_backups.django_app.process import FixturesProcess
 from checkniner_backups.errors import ApplicationError
-from checkniner_backups.fixtures import FixturesProcess
-from checkniner_backups.fixtures_digest import FixtureDigest
 
 from tests.plugins.fixtures_project import KindsProject, Members
 from tests.plugins.postgres import Database

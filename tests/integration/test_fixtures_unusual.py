@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkniner_backups.fixtures import FixturesReport
+from checkniner_backups.django_app.process import FixturesReport
 
 from tests.integration.test_fixtures_dump import dump
 from tests.plugins.fixtures_project import KindsProject, Members

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from checkniner_backups.errors import EncryptionError
-from checkniner_backups.gpg import Keyring, check_home, session_key
-from checkniner_backups.gpg_stream import DecryptingReader, EncryptingWriter
+from checkniner_backups.openpgp.keyring import Keyring, check_home, session_key
+from checkniner_backups.openpgp.stream import DecryptingReader, EncryptingWriter
 
 from sandbox.keys import Key
 from sandbox.keys import Keyring as Operator

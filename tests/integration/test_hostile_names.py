@@ -8,12 +8,12 @@ from typing import Any
 
 import psycopg
 import pytest
-from checkniner_backups import swap
 from checkniner_backups.postgres import admin
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.privileges import let_own
 from checkniner_backups.postgres.session import administer
-from checkniner_backups.swap import Databases
+from checkniner_backups.restore import databases as swap
+from checkniner_backups.restore.databases import Databases
 from psycopg import sql
 
 from sandbox.postgres import Cluster

@@ -10,7 +10,7 @@ from checkniner_backups.errors import RestoreError
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.properties import apply_properties
 from checkniner_backups.postgres.quoting import identifier, literal
-from checkniner_backups.swap import Databases
+from checkniner_backups.restore.databases import Databases
 from psycopg import sql
 
 from sandbox.postgres import Cluster

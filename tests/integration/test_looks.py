@@ -7,7 +7,7 @@ import subprocess
 
 import psycopg
 import pytest
-from checkniner_backups.changes import Look
+from checkniner_backups.backup.changes import Look
 from checkniner_backups.errors import BackupsError
 
 from sandbox.postgres import Cluster
@@ -130,7 +130,8 @@ def looks_sequences(looks: Looks) -> list[dict[str, object]]:
 def test_no_connection_process_or_thread_stays_behind(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
     import threading
 
-    from checkniner_backups import dataset, looking
+    from checkniner_backups.backup import detect as looking
+    from checkniner_backups.backup import dump as dataset
 
     def failing(*_: object, **__: object) -> None:
         raise ZeroDivisionError

@@ -7,7 +7,10 @@ import time
 from pathlib import Path
 
 import pytest
-from checkniner_backups import dataset, fixtures, looking, watching
+from checkniner_backups.backup import detect as looking
+from checkniner_backups.backup import dump as dataset
+from checkniner_backups.backup import readers as watching
+from checkniner_backups.django_app import process as fixtures
 from checkniner_backups.errors import ApplicationError, DatabaseError, LockTimeoutError
 from checkniner_backups.postgres import mark
 

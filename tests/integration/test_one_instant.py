@@ -11,7 +11,8 @@ from typing import Any
 
 import psycopg
 import pytest
-from checkniner_backups import dataset, fixtures
+from checkniner_backups.backup import dump as dataset
+from checkniner_backups.django_app import process as fixtures
 from checkniner_backups.errors import BackupsError, DatabaseError
 from checkniner_backups.postgres import snapshot
 

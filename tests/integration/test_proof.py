@@ -7,9 +7,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from checkniner_backups.manifest import Manifest
+from checkniner_backups.archive.manifest import Manifest
 from checkniner_backups.postgres.dsn import Dsn, parse_url
-from checkniner_backups.proof import prove_sql
+from checkniner_backups.verify.database import prove_sql
 
 from tests.looks import Looks
 from tests.plugins.application import RunningApplication

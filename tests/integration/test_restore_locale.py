@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from checkniner_backups.manifest import Manifest
+from checkniner_backups.archive.manifest import Manifest
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.facts import database_facts
 from checkniner_backups.postgres.session import connect
-from checkniner_backups.proof import prove_sql
-from checkniner_backups.swap import Databases
+from checkniner_backups.restore.databases import Databases
+from checkniner_backups.verify.database import prove_sql
 
 from sandbox.postgres import Cluster
 

@@ -8,7 +8,7 @@ import pytest
 from checkniner_backups.postgres import admin
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.session import connect
-from checkniner_backups.swap import NEW, PREVIOUS, Databases
+from checkniner_backups.restore.databases import NEW, PREVIOUS, Databases
 
 from sandbox.postgres import Cluster
 from tests.plugins.postgres import Database

@@ -12,7 +12,7 @@ import pytest
 from checkniner_backups.errors import DatabaseError, RestoreError
 from checkniner_backups.postgres import admin
 from checkniner_backups.postgres.dsn import parse_url
-from checkniner_backups.swap import Databases
+from checkniner_backups.restore.databases import Databases
 
 from sandbox import guard
 from sandbox.owner import database_account

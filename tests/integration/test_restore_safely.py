@@ -25,12 +25,12 @@ from tests.restoring import Restorer, digest_of, names_of, old_archive, restorer
 __all__ = ["restorer"]
 
 SAVE_BEFORE = """
-from checkniner_backups import safety
+from checkniner_backups.backup import safety
 saved = safety.save_before(settings())
 result = {"key": saved.key, "reason": saved.reason}
 """
 SAVE_BETWEEN = """
-from checkniner_backups import safety
+from checkniner_backups.backup import safety
 saved = safety.save_between(settings(), given["replaced"])
 result = {"key": saved.key, "reason": saved.reason}
 """

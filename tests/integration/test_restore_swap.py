@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from checkniner_backups.errors import RestoreError
 from checkniner_backups.postgres.dsn import parse_url
-from checkniner_backups.swap import Databases
+from checkniner_backups.restore.databases import Databases
 
 from sandbox.postgres import Cluster
 from tests.plugins.application import RunningApplication

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from checkniner_backups.errors import RestoreError
 from checkniner_backups.postgres.dsn import parse_url
-from checkniner_backups.swap import Change, Databases
+from checkniner_backups.restore.databases import Change, Databases
 
 from sandbox.postgres import Cluster
 from tests.plugins.postgres import Database, fresh_database

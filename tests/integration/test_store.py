@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from checkniner_backups import catalogue
 from checkniner_backups.errors import NotFoundError, StoreError
-from checkniner_backups.store import Store
-from checkniner_backups.store_upload import PART_SIZE, Outgoing, part_size
-from checkniner_backups.web import fetch_url
+from checkniner_backups.storage import catalog as catalogue
+from checkniner_backups.storage.s3 import Store
+from checkniner_backups.storage.upload import PART_SIZE, Outgoing, part_size
+from checkniner_backups.system.http import fetch_url
 
 from sandbox.object_store import ObjectStore
 from tests.plugins.object_store import BIG, KEY, Make, a_file

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import pytest
 from checkniner_backups.errors import StoreError
 from checkniner_backups.settings import StoreSettings
-from checkniner_backups.store import Store
-from checkniner_backups.store_upload import PART_SIZE
-from checkniner_backups.web import fetch_url
+from checkniner_backups.storage.s3 import Store
+from checkniner_backups.storage.upload import PART_SIZE
+from checkniner_backups.system.http import fetch_url
 
 from sandbox.object_store import ObjectStore, make_certificate
 from tests.plugins.object_store import KEY, Make, a_file

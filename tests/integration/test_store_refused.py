@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from checkniner_backups.errors import DiskError, NotFoundError, SettingsError, StoreError
 from checkniner_backups.settings import StoreSettings
-from checkniner_backups.store import Store
+from checkniner_backups.storage.s3 import Store
 
 from sandbox.object_store import ObjectStore
 from tests.plugins.object_store import BIG, KEY, Make, a_file

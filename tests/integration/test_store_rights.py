@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-from checkniner_backups import catalogue
 from checkniner_backups.errors import StoreError
-from checkniner_backups.store import Store
-from checkniner_backups.store_policy import policy
+from checkniner_backups.storage import catalog as catalogue
+from checkniner_backups.storage.policy import policy
+from checkniner_backups.storage.s3 import Store
 
 from sandbox.object_store import ObjectStore
 from tests.plugins.object_store import BIG, KEY, POLICY_BUCKET, Make, a_file

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from checkniner_backups.changes import Look
+from checkniner_backups.backup.changes import Look
 from checkniner_backups.postgres.dsn import client_program, dump_program, parse_url
 from checkniner_backups.postgres.mark import cheap_mark
 from checkniner_backups.postgres.session import connect, fetch_one

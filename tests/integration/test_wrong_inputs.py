@@ -11,7 +11,7 @@ from subprocess import CompletedProcess
 from types import SimpleNamespace
 
 import pytest
-from checkniner_backups import application
+from checkniner_backups.django_app import environment as application
 from checkniner_backups.errors import SettingsError
 
 from sandbox.application import Application

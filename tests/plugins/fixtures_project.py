@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from checkniner_backups.fixtures import FixturesProcess
+from checkniner_backups.django_app.process import FixturesProcess
 
 from sandbox.postgres import Cluster
 

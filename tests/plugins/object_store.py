@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 from checkniner_backups.settings import StoreSettings
-from checkniner_backups.store_policy import operator_policy, policy
-from checkniner_backups.store_upload import PART_SIZE
+from checkniner_backups.storage.policy import operator_policy, policy
+from checkniner_backups.storage.upload import PART_SIZE
 
 from sandbox.object_store import ObjectStore
 

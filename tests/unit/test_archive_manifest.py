@@ -6,8 +6,8 @@ import json
 from typing import Any
 
 import pytest
+from checkniner_backups.archive.manifest import Manifest, Member, parse_manifest
 from checkniner_backups.errors import ArchiveError
-from checkniner_backups.manifest import Manifest, Member, parse_manifest
 
 from tests.archives import CONTENT, CREATED, manifest_for
 

@@ -10,9 +10,9 @@ import tarfile
 import zlib
 
 import pytest
-from checkniner_backups.archive_reader import Limits, read
+from checkniner_backups.archive.manifest import Manifest, Member
+from checkniner_backups.archive.reader import Limits, read
 from checkniner_backups.errors import ArchiveError
-from checkniner_backups.manifest import Manifest, Member
 
 from tests.archives import CONTENT, archive, entry, manifest_for, read_all, tar
 

@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from checkniner_backups.archive import MemberWriter, pack, point_latest
+from checkniner_backups.archive.manifest import Member
+from checkniner_backups.archive.writer import MemberWriter, pack, point_latest
 from checkniner_backups.errors import ArchiveError, DiskError
-from checkniner_backups.manifest import Member
 
 from tests.archives import CONTENT, read_all, write_dataset
 

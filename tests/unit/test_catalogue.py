@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from checkniner_backups import catalogue
 from checkniner_backups.errors import NotFoundError
-from checkniner_backups.store_client import Page, StoredObject
+from checkniner_backups.storage import catalog as catalogue
+from checkniner_backups.storage.client import Page, StoredObject
 
 NOW = datetime(2026, 11, 22, 19, 35, tzinfo=timezone.utc)
 

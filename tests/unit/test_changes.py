@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkniner_backups import changes
-from checkniner_backups.archive import new_file
-from checkniner_backups.changes import Look, by_everything, by_mark, by_rows, comparable, full_look_due
+from checkniner_backups.archive.writer import new_file
+from checkniner_backups.backup import changes
+from checkniner_backups.backup.changes import Look, by_everything, by_mark, by_rows, comparable, full_look_due
 from checkniner_backups.state import Fingerprint, Saved, State, parse_saved
 from hypothesis import given
 from hypothesis import strategies as st

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from checkniner_backups import cli
+from checkniner_backups.cli import main as cli
 from checkniner_backups.errors import BackupsError, printable
 
 HOSTILE = "no role \x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil"

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 import pytest
-from checkniner_backups import application
-from checkniner_backups.application import check_user, read_activate, run_command
+from checkniner_backups.django_app import environment as application
+from checkniner_backups.django_app.environment import check_user, read_activate, run_command
+from checkniner_backups.django_app.program import scrubbed
 from checkniner_backups.errors import ApplicationError, SettingsError
-from checkniner_backups.fixtures_program import scrubbed
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from checkniner_backups.fixtures_digest import FixtureDigest
+from checkniner_backups.django_app.digest import FixtureDigest
 from hypothesis import given
 from hypothesis import strategies as st
 

@@ -7,7 +7,7 @@ import tracemalloc
 from collections.abc import Iterator
 
 import pytest
-from checkniner_backups.application_side.jsonstream import FixtureError, objects
+from checkniner_backups.django_app.worker.jsonstream import FixtureError, objects
 from hypothesis import given
 from hypothesis import strategies as st
 

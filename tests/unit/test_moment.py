@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from checkniner_backups.errors import SettingsError
-from checkniner_backups.moment import parse_moment
+from checkniner_backups.system.timestamps import parse_moment
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

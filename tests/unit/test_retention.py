@@ -1,6 +1,6 @@
 """Which local archives may go."""
 
-from checkniner_backups.retention import is_archive, to_remove
+from checkniner_backups.maintenance.retention import is_archive, to_remove
 
 NAMES = [f"2026-11-{day}T00:00:00.tar.gz.gpg" for day in (20, 21, 22, 23)]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from checkniner_backups.archive.file import Source, inspect, is_plain
 from checkniner_backups.errors import ArchiveError
-from checkniner_backups.source import Source, inspect, is_plain
 
 from tests.archives import archive
 

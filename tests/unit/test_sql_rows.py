@@ -1,7 +1,7 @@
 """The row counter: the same counts however the dump is cut into chunks."""
 
 import pytest
-from checkniner_backups.sql_rows import RowCounter, unquoted
+from checkniner_backups.backup.copy_rows import RowCounter, unquoted
 
 DUMP = r"""--
 -- PostgreSQL database dump

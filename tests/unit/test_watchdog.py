@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from checkniner_backups.errors import NotFoundError, StoreError, WatchdogError
-from checkniner_backups.watchdog import ping
-from checkniner_backups.web import fetch_url
+from checkniner_backups.system.http import fetch_url
+from checkniner_backups.system.watchdog import ping
 
 CONTENT = b"archive" * 1000
 

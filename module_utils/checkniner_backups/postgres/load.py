@@ -23,8 +23,8 @@ import threading
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from ..account import Account, ourselves
 from ..errors import DatabaseError
+from ..system.accounts import Account, ourselves
 from .dsn import Dsn, client_program
 from .dump_text import loadable
 from .fitness import may_become

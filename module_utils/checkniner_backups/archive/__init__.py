@@ -1,0 +1,1 @@
+"""The archive's format: manifest, writer, reader, and an archive as a file on this machine."""

@@ -1,0 +1,169 @@
+"""The manifest: first member of an archive, and what the rest is held against.
+
+It says which members follow, with size and digest, and what the database held. An archive comes from outside: the
+parser believes nothing about the text that it is given.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timezone
+from typing import Any, cast
+
+from .. import FORMAT_VERSION, __version__
+from ..errors import ArchiveError
+
+MANIFEST_NAME = "manifest.json"
+_FIXTURE = ".json"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DAMAGED = "take another archive; if they are all like this, restore by hand as docs/restore-by-hand.md says"
+_MOMENT = "%Y-%m-%dT%H:%M:%SZ"
+
+
+@dataclass(frozen=True)
+class Member:
+    """One file of an archive: its flat name, its size in bytes, and the SHA-256 (hex) of its bytes."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What an archive holds. `created` is UTC; `members` stand in the archive's order, without the manifest itself."""
+
+    application: str
+    created: datetime
+    members: tuple[Member, ...]
+    database: Mapping[str, Any] = field(default_factory=dict)
+    tables: Sequence[Mapping[str, Any]] = ()
+    sequences: Sequence[Mapping[str, Any]] = ()
+    fixtures: Mapping[str, Any] = field(default_factory=dict)
+    engine: str = __version__
+    format: int = FORMAT_VERSION
+
+    def member(self, name: str) -> Member | None:
+        """Given a name, return this member, or None."""
+        return next((member for member in self.members if member.name == name), None)
+
+    def to_json(self) -> bytes:
+        """Return the manifest as UTF-8 JSON, one line per table and member: people read it too.
+
+        :raises ArchiveError: a member's name cannot stand in an archive
+        """
+        check_names([member.name for member in self.members])
+        value = {
+            "format": self.format,
+            "application": self.application,
+            "created": self.created.astimezone(timezone.utc).strftime(_MOMENT),
+            "engine": self.engine,
+            "members": [asdict(member) for member in self.members],
+            "database": self.database,
+            "tables": list(self.tables),
+            "sequences": list(self.sequences),
+            "fixtures": self.fixtures,
+        }
+        return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def fixture_name(app: str) -> str:
+    """Given an app's label, return the name of its fixture's member."""
+    name = app + _FIXTURE
+    # Any other ending that `loaddata` takes would do.
+    return f"{app}.fixture{_FIXTURE}" if name == MANIFEST_NAME else name
+
+
+def app_of(name: str) -> str:
+    """Given the name of a member (not the manifest's), return the label of the app whose fixture it is, or nothing."""
+    return name.removesuffix(_FIXTURE).removesuffix(".fixture") if name.endswith(_FIXTURE) else ""
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Given the bytes of `manifest.json`, return the manifest.
+
+    :raises ArchiveError: not a manifest, or one of a newer format
+    """
+    try:
+        value = json.loads(data.decode(), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        raise ArchiveError("the archive's manifest is not JSON", _DAMAGED) from None
+    if not isinstance(value, dict):
+        raise ArchiveError("the archive's manifest is not a JSON object", _DAMAGED)
+    version = _typed(value, "format", int)
+    if version > FORMAT_VERSION:
+        raise ArchiveError(
+            f"the archive has format {version}, this engine ({__version__}) knows formats up to {FORMAT_VERSION}",
+            f"update checkniner-backups to the version that made it ({str(value.get('engine', 'unknown'))[:40]})",
+        )
+    if version < 1:
+        raise ArchiveError(f"the archive's manifest has format {version}", _DAMAGED)
+    try:
+        created = datetime.strptime(_typed(value, "created", str), _MOMENT).replace(tzinfo=timezone.utc)
+    except ValueError:
+        raise ArchiveError("the archive's manifest says no valid time in 'created'", _DAMAGED) from None
+    members = tuple(_member(item) for item in _objects(value, "members"))
+    check_names([member.name for member in members])
+    return Manifest(
+        application=_typed(value, "application", str),
+        created=created,
+        members=members,
+        database=_typed(value, "database", dict),
+        tables=tuple(_objects(value, "tables")),
+        sequences=tuple(_objects(value, "sequences")),
+        fixtures=_typed(value, "fixtures", dict),
+        engine=_typed(value, "engine", str),
+        format=version,
+    )
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Given the names of an archive's members (without the manifest), return when all are allowed and different.
+
+    :raises ArchiveError: as `check_name`
+    """
+    seen = {MANIFEST_NAME}
+    for name in names:
+        check_name(name, seen)
+
+
+def check_name(name: str, seen: set[str]) -> None:
+    """Given a member's name and those before it, add it to them when it is flat, harmless and new.
+
+    :raises ArchiveError: a path, a control character, a hidden or overlong name, or a duplicate
+    """
+    # 245 bytes: `<name>.gz.part` must be a file name too
+    harmless = name.isprintable() and "/" not in name and "\\" not in name and not name.startswith((".", "-"))
+    if not harmless or not 0 < len(name.encode()) <= 245:
+        raise ArchiveError(f"the archive has a member of the name {name[:80]!r}, which is not allowed", _DAMAGED)
+    if name in seen:
+        raise ArchiveError(f"the archive has two members of the name {name!r}", _DAMAGED)
+    seen.add(name)
+
+
+def _member(item: Mapping[str, Any]) -> Member:
+    member = Member(_typed(item, "name", str), _typed(item, "size", int), _typed(item, "sha256", str))
+    if member.size < 0 or not _SHA256.fullmatch(member.sha256):
+        raise ArchiveError(f"the archive's manifest has a wrong size or digest for {member.name[:80]!r}", _DAMAGED)
+    return member
+
+
+def _objects(value: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    items = _typed(value, key, list)
+    if not all(isinstance(item, dict) for item in items):
+        raise ArchiveError(f"the archive's manifest has a wrong {key!r}", _DAMAGED)
+    return cast("list[dict[str, Any]]", items)
+
+
+def _typed(value: Mapping[str, Any], key: str, kind: type) -> Any:
+    item = value.get(key)
+    if type(item) is not kind:  # `True` is no number here
+        raise ArchiveError(f"the archive's manifest has no {key!r}, or a wrong one", _DAMAGED)
+    return item
+
+
+def _refuse_constant(text: str) -> None:
+    raise ValueError(text)

@@ -1,0 +1,174 @@
+"""Whether the business data changed since the last saved archive: three looks, cheapest first.
+
+1. *The mark* (about a millisecond, no transaction, no Django): the same MVCC snapshot in the same database of the same
+   server run. Sound because visibility is a function of the snapshot alone; see postgres/mark.py.
+2. *The rows* (about half a second for a million rows, no Django): SHA-256 over the business tables' rows, their
+   columns and types, `django_migrations` and the names of all tables, in one snapshot with every table locked. The
+   tables are the ones that Django's registry named at the last dump. Sound because a model can only come, go or change
+   its columns by a migration, which the digest covers, or by hand (`migrate --run-syncdb` too), which the catalogue's
+   digest and the tables' names cover. A partitioned table's rows are its
+   partitions'. Where a model's rows are in no table (a view with `managed = False`, a foreign table), they have no row
+   digest: such an application always takes the third look.
+3. *Everything* (the full dump): Django's registry as it is now, every table's digest, and the fixtures of the business
+   apps. It decides in the end, and runs once a day even where the cheap looks see nothing.
+
+"Unchanged" is only ever said against an archive that the store has confirmed, made from the same database under the
+same settings (their shape: apps, ignored fields, recipients, bucket, prefix, format). A mark that was taken in the very
+snapshot in which the second or third look found equality may replace the remembered one; digests stay those of the
+saved archive.
+
+In the third look the rows decide as well as the fixtures, not the fixtures alone: Django's JSON cuts microseconds, and
+shows no column that no model knows. A difference in `django_migrations` or the tables' names alone leads to the third
+look and is no change by itself: it may be another app's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from ..state import Fingerprint, Saved
+
+if TYPE_CHECKING:
+    from ..postgres.digest import TableDigest
+    from ..postgres.session import Connection
+    from ..postgres.snapshot import Snapshot, Table
+
+MIGRATIONS_TABLE = "django_migrations"
+
+
+class Look(Enum):
+    """Which look decided."""
+
+    NONE = "no look"
+    MARK = "first look: the mark"
+    ROWS = "second look: the rows"
+    FULL = "third look: everything"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was decided, by which look, and why, for the log."""
+
+    changed: bool
+    look: Look
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{'changed' if self.changed else 'unchanged'} ({self.look.value}): {self.reason}"
+
+
+def comparable(saved: Saved | None, shape: str, source: str) -> tuple[Saved | None, str]:
+    """Given what was last saved, and the settings' shape and the database now, return it if it may be compared with,
+    else why not."""
+    if saved is None:
+        return None, "nothing is known to be in the store"
+    if saved.shape != shape:
+        return None, "the settings that shape an archive have changed"
+    if saved.source != source:
+        return None, f"the last archive is of {saved.source}"
+    return saved, ""
+
+
+def full_look_due(saved: Saved, now: float, every: float) -> bool:
+    """Given the time (seconds since the epoch) and the interval (seconds), return whether everything is to be compared.
+
+    A clock that went back makes it due as well.
+    """
+    return not 0 <= now - saved.full_look_at < every
+
+
+def by_mark(saved: Saved, mark: str) -> Verdict | None:
+    """Given the mark now, return "unchanged" if it settles the question, else None."""
+    if mark and mark == saved.mark:
+        return Verdict(False, Look.MARK, "nothing that is visible has changed since the last look")
+    return None
+
+
+def by_rows(saved: Saved, now: Fingerprint) -> Verdict | None:
+    """Given the business data's fingerprint now, return "unchanged" if it covers everything and is equal, else None."""
+    if now.whole and now == saved.fingerprint:
+        return Verdict(False, Look.ROWS, "the business data's rows are those of the last archive")
+    return None
+
+
+def by_everything(saved: Saved | None, why_not: str, now: Fingerprint, fixtures: Mapping[str, str]) -> Verdict:
+    """Given the fingerprint and the digests (hex) of the business apps' fixtures now, return the final word."""
+    if saved is None:
+        return Verdict(True, Look.FULL, why_not)
+    reasons = []
+    before = saved.fingerprint.tables
+    names = sorted(name for name in {*before, *now.tables} if before.get(name) != now.tables.get(name))
+    if names:
+        reasons.append(f"rows of {', '.join(names)}")
+    if now.catalogue != saved.fingerprint.catalogue:
+        reasons.append("columns of the business tables")
+    names = sorted(app for app in {*saved.fixtures, *fixtures} if saved.fixtures.get(app) != fixtures.get(app))
+    if names:
+        reasons.append(f"fixtures of {', '.join(names)}")
+    if reasons:
+        return Verdict(True, Look.FULL, f"different from the last archive: {'; '.join(reasons)}")
+    return Verdict(False, Look.FULL, "rows and fixtures of the business apps are those of the last archive")
+
+
+def business_tables(snapshot: Snapshot, names: Iterable[str]) -> tuple[tuple[Table, ...], bool]:
+    """Given names of Django's tables, return the tables to hash, and whether they hold all rows of all those names."""
+    tables: dict[int, Table] = {}
+    whole = True
+    for name in names:
+        table = snapshot.find(name)
+        family, complete = snapshot.family(table) if table else ((), False)
+        tables |= {each.oid: each for each in family}
+        whole = whole and complete
+    return tuple(tables.values()), whole
+
+
+def take_fingerprint(
+    connection: Connection,
+    tables: Iterable[Table],
+    *,
+    migrations: Table | None,
+    everything: Iterable[Table],
+    ignored: Mapping[str, frozenset[str]],
+    known: Mapping[int, TableDigest] | None = None,
+    whole: bool = True,
+) -> tuple[Fingerprint, dict[int, TableDigest]]:
+    """Given the business tables, `django_migrations`, and all tables, return the fingerprint in this transaction's
+    snapshot.
+
+    :param ignored: columns to leave out, by quoted table name
+    :param known: digests of whole tables, by OID, that were already taken in the same snapshot
+    :param whole: whether these tables hold all business data
+    :returns: the fingerprint, and the digests of whole tables taken on the way, by OID
+    """
+    from ..postgres.digest import catalogue_digest, columns_of, digest_table
+
+    tables = tuple(tables)
+    columns = columns_of(connection, tables if migrations is None else (*tables, migrations))
+    digests = dict(known or {})
+
+    def digest(table: Table) -> str:
+        without = ignored.get(table.quoted, frozenset())
+        if without:
+            return digest_table(connection, table, columns[table.oid], without).sha256
+        if table.oid not in digests:
+            digests[table.oid] = digest_table(connection, table, columns[table.oid])
+        return digests[table.oid].sha256
+
+    fingerprint = Fingerprint(
+        tables={table.quoted: digest(table) for table in tables},
+        catalogue=catalogue_digest(tables, columns),
+        schema=_names_digest([digest(migrations) if migrations else "", *(table.quoted for table in everything)]),
+        whole=whole,
+    )
+    return fingerprint, digests
+
+
+def _names_digest(names: Iterable[str]) -> str:
+    import hashlib
+
+    from ..postgres.digest import framed
+
+    return hashlib.sha256(framed(names)).hexdigest()

@@ -1,0 +1,265 @@
+"""The second and the third look, and the dump, from one snapshot; tried again when a migration stands in the way.
+
+`changes.py` says what each look means and decides; here is who reads what, when.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..archive.manifest import fixture_name
+from ..errors import EmptyDatabaseError, LockTimeoutError
+from ..postgres.digest import TableDigest
+from ..state import Fingerprint, Saved
+from . import changes
+from .changes import Look, Verdict
+from .readers import Part, RowReader, side_by_side
+from .run import Job
+
+if TYPE_CHECKING:
+    from ..django_app.process import FixturesProcess
+    from ..django_app.registry import Registry
+    from ..postgres.session import Connection
+    from ..postgres.snapshot import Snapshot
+    from .dump import Dataset
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Dumped:
+    """What looking and dumping came to. Where the verdict is "unchanged", the other fields are empty.
+
+    :param memory: what to remember once the store has confirmed the archive; key, size and digest are not known yet
+    :param fault: the full look found a change that a cheap look had not seen
+    """
+
+    verdict: Verdict
+    dataset: Dataset | None = None
+    memory: Saved | None = None
+    fault: bool = False
+
+
+def look_and_dump(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
+    """Given the job and an empty folder, look closer, and dump into `folder/dataset` where it is needed.
+
+    :param meanwhile: is called in a thread of its own once a dump has begun
+
+    :raises EmptyDatabaseError: there is no table
+    :raises LockTimeoutError: migrations stood in the way at each attempt
+    :raises BackupsError: something failed; nothing is remembered
+    """
+    attempts = job.settings.attempts
+    with ExitStack() as stack:
+        attempt = _Attempt(job, folder, stack, meanwhile)
+        for number in range(1, attempts):
+            try:
+                return attempt.run()
+            except LockTimeoutError as error:
+                log.warning("attempt %d of %d: %s", number, attempts, error.message)
+                time.sleep(min(2.0**number, 15.0))
+        return attempt.run()
+
+
+@dataclass
+class _Attempt:
+    """One try after the other. Django, once started, serves the next one as well."""
+
+    job: Job
+    folder: Path
+    stack: ExitStack
+    meanwhile: Callable[[], object]
+    process: FixturesProcess | None = None
+
+    def run(self) -> Dumped:
+        from ..postgres.session import connect_directly
+        from ..postgres.snapshot import exported_snapshot
+
+        # Needed for sure, or needed in the attempt before: then before the first lock, for it takes a while.
+        if self.job.saved is None or self.job.force or self.process is not None:
+            with connect_directly(self.job.dsn):
+                pass  # what is wrong with the database or its URL is said better here than by Django
+            if starting := self._start_django():
+                starting.read()
+        with exported_snapshot(self.job.dsn, self.job.settings.lock_timeout) as snapshot:
+            if not snapshot.tables:
+                raise EmptyDatabaseError(
+                    f"the database {self.job.dsn.database} has no tables",
+                    "restore an archive: restore.yml -e source=sql; or, in a new application, run its migrations",
+                )
+            moment = time.time()
+            cheap, known = self._second_look(snapshot)
+            due = self.job.saved is None or changes.full_look_due(
+                self.job.saved, moment, self.job.settings.full_look_every
+            )
+            if cheap and self.job.saved and not due and not self.job.force:
+                self.job.state.store_over(self.job.saved, replace(self.job.saved, mark=snapshot.mark))
+                return Dumped(cheap)
+            return self._third_look(snapshot, moment, cheap, known)
+
+    def _second_look(self, snapshot: Snapshot) -> tuple[Verdict | None, dict[int, TableDigest]]:
+        """Return "unchanged" or None, and the digests of whole tables that were taken on the way."""
+        if self.job.saved is None or not self.job.saved.fingerprint.whole or self.job.force:
+            return None, {}
+        now, known = self._fingerprint(
+            snapshot, self.job.saved.business_tables, self.job.saved.migrations_table, self.job.saved.ignored, {}
+        )
+        return changes.by_rows(self.job.saved, now), known
+
+    def _third_look(
+        self, snapshot: Snapshot, moment: float, cheap: Verdict | None, known: dict[int, TableDigest]
+    ) -> Dumped:
+        from .dump import dump
+
+        starting = self._start_django()
+        threading.Thread(target=self.meanwhile, name="meanwhile", daemon=True).start()
+        process = self.process
+        assert process  # noqa: S101 - for the type checker: it was started above
+
+        def ready() -> None:
+            if starting:
+                starting.read()
+            # What is wrong with an app is told before it is read.
+            process.registry.business_tables(self.job.settings.business_apps)
+
+        folder = self.folder / "dataset"
+        shutil.rmtree(folder, ignore_errors=True)  # of an earlier attempt
+        folder.mkdir(mode=0o700)
+        dataset = dump(snapshot, process, folder, self.job.settings.migration_wait, known, before_fixtures=ready)
+        memory = self._memory(snapshot, moment, dataset, process.registry)
+        verdict = changes.by_everything(self.job.saved, self.job.why_not, memory.fingerprint, memory.fixtures)
+        if self.job.force and not verdict.changed:
+            verdict = Verdict(True, Look.NONE, "asked for, changed or not")
+        if not verdict.changed and self.job.saved:
+            # Equal but for `django_migrations` perhaps: another app's migration need not be looked into twice.
+            seen = replace(self.job.saved, mark=snapshot.mark, full_look_at=moment, fingerprint=memory.fingerprint)
+            self.job.state.store_over(self.job.saved, seen)
+            return Dumped(verdict)
+        same_django = self.job.saved is not None and self.job.saved.django == memory.django
+        fault = same_django and not self.job.force and (cheap is not None or self._mark_says_unchanged(snapshot))
+        for app, labels in process.registry.elsewhere.items():
+            log.warning("in no archive, for a database router keeps it elsewhere: %s of app %s", ", ".join(labels), app)
+        return Dumped(verdict, dataset, memory, fault)
+
+    def _mark_says_unchanged(self, snapshot: Snapshot) -> bool:
+        return self.job.saved is not None and changes.by_mark(self.job.saved, snapshot.mark) is not None
+
+    def _start_django(self) -> _Starting | None:
+        """Start the application's interpreter; return the work of waiting until Django is there, None if it is."""
+        from ..django_app.process import FixturesProcess
+
+        if self.process and self.process.alive:
+            return None
+        self.process = self.stack.enter_context(
+            FixturesProcess.launch(
+                self.job.settings.virtualenv / "bin" / "python",
+                self.job.settings.application_path,
+                self.job.environment,
+                self.folder,
+            )
+        )
+        return _Starting(self.process)
+
+    def _watched(self, snapshot: Snapshot, part: Part) -> None:
+        from ..postgres.snapshot import Patience
+
+        side_by_side([part], Patience(snapshot, self.job.settings.migration_wait))
+
+    def _fingerprint(
+        self,
+        snapshot: Snapshot,
+        names: Sequence[str],
+        migrations: str,
+        ignored: Mapping[str, Iterable[str]],
+        known: Mapping[int, TableDigest],
+    ) -> tuple[Fingerprint, dict[int, TableDigest]]:
+        hashing = _Hashing(snapshot, names, migrations, ignored, known)
+        if hashing.all_known:
+            hashing.work(snapshot.connection)
+        else:
+            self._watched(snapshot, hashing)
+        return hashing.fingerprint, hashing.digests
+
+    def _memory(self, snapshot: Snapshot, moment: float, dataset: Dataset, registry: Registry) -> Saved:
+        apps = self.job.settings.business_apps
+        names = [snapshot.full_name(name) for name in registry.tables(apps)]
+        ignored: dict[str, list[str]] = {}
+        noisy_apps = set()
+        for path in self.job.settings.ignored_fields:
+            name, column = registry.column_of(path)
+            table = snapshot.find(name)
+            for each in snapshot.family(table)[0] if table else ():
+                ignored.setdefault(each.quoted, []).append(column)
+                noisy_apps.add(path.split(".")[0])
+        migrations = snapshot.full_name(changes.MIGRATIONS_TABLE)
+        fingerprint, _ = self._fingerprint(snapshot, names, migrations, ignored, dataset.digests)
+        members = {member.name: member.sha256 for member in dataset.members}
+        # A field that is ignored stands in the fixture all the same: there the rows' digests decide alone, if they can.
+        left_out = noisy_apps if fingerprint.whole else set()
+        fixtures = {
+            app: members[name] for app in apps if app not in left_out and (name := fixture_name(app)) in members
+        }
+        return Saved(
+            key="", size=0, sha256="", at=moment, shape=self.job.settings.shape(), source=self.job.dsn.place(),
+            mark=snapshot.mark,
+            business_tables=tuple(names), ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
+            full_look_at=moment, seen_in_store_at=0, django=registry.django,
+            migrations_table=migrations,
+        )  # fmt: skip
+
+
+class _Hashing(RowReader):
+    """Takes the fingerprint of the business data."""
+
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        names: Sequence[str],
+        migrations: str,
+        ignored: Mapping[str, Iterable[str]],
+        known: Mapping[int, TableDigest],
+    ) -> None:
+        super().__init__(snapshot)
+        self._tables, self._whole = changes.business_tables(snapshot, names)
+        self._migrations = snapshot.find(migrations)
+        self._ignored = {name: frozenset(columns) for name, columns in ignored.items()}
+        self.digests = dict(known)
+        self.fingerprint: Fingerprint
+
+    @property
+    def all_known(self) -> bool:
+        """Whether no row has to be read."""
+        wanted = {table.oid for table in (*self._tables, self._migrations) if table}
+        return not self._ignored and wanted <= self.digests.keys()
+
+    def work(self, connection: Connection) -> None:
+        self.fingerprint, self.digests = changes.take_fingerprint(
+            connection,
+            self._tables,
+            migrations=self._migrations,
+            everything=self.snapshot.tables,
+            ignored=self._ignored,
+            known=self.digests,
+            whole=self._whole,
+        )
+
+
+class _Starting(Part):
+    """Waits until the application's Django is there."""
+
+    def __init__(self, process: FixturesProcess) -> None:
+        self._process = process
+
+    def read(self) -> None:
+        self._process.wait_until_ready()
+
+    def stop(self) -> None:
+        self._process.kill()

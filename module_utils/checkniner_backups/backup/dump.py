@@ -1,0 +1,299 @@
+"""The dataset: SQL, fixtures, row counts and digests of one snapshot, read side by side, and checked in the end.
+
+Three readers, each with its own locks and the same snapshot: `pg_dump`, the application's own Django (fixtures), and a
+connection that hashes rows. Each writes while it reads, compressed, into one folder, so the disk needs room for the
+compressed data only. Meanwhile the session that exported the snapshot watches whether somebody waits for our locks.
+
+Before a dataset counts, its three parts must agree: as many rows of a table in the SQL as were hashed, as many objects
+of a model in the fixture as rows in its table. An empty or half-read part cannot pass for a backup.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..archive.manifest import Manifest, Member, fixture_name
+from ..archive.writer import MemberWriter
+from ..errors import DatabaseError, LockTimeoutError
+from ..postgres.digest import TableDigest, columns_of, digest_table
+from ..postgres.dsn import dump_program
+from ..postgres.facts import database_facts, ownership, sequence_facts
+from ..postgres.session import reading_hint, server_major
+from ..postgres.snapshot import Patience, Snapshot
+from ..system.pipes import widen
+from .copy_rows import RowCounter, unquoted
+from .readers import Part, RowReader, side_by_side
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from ..django_app.process import FixturesProcess
+    from ..django_app.registry import FixturesReport, Registry
+    from ..postgres.session import Connection
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 1 << 18
+_UNSAFE = re.compile(r"[^\w.-]")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What one snapshot held. `tables` and `fixtures` are as they stand in the manifest.
+
+    :param digests: of whole tables, by OID
+    """
+
+    members: tuple[Member, ...]
+    database: dict[str, Any]
+    tables: list[dict[str, Any]]
+    sequences: list[dict[str, Any]]
+    fixtures: FixturesReport | None
+    digests: dict[int, TableDigest]
+
+    def manifest(self, application: str, created: datetime) -> Manifest:
+        """Given the application's name and the archive's time (UTC), return the manifest."""
+        return Manifest(
+            application=application,
+            created=created,
+            members=self.members,
+            database=self.database,
+            tables=self.tables,
+            sequences=self.sequences,
+            fixtures=self.fixtures.for_manifest() if self.fixtures else {},
+        )
+
+
+def sql_member_name(database: str) -> str:
+    """Given a database's name, return the name of its SQL member: what a file name cannot hold becomes `_`."""
+    return f"{_UNSAFE.sub('_', database).lstrip('.-') or '_'}.sql"
+
+
+def dump(
+    snapshot: Snapshot,
+    process: FixturesProcess | None,
+    folder: Path,
+    migration_wait: float,
+    known: Mapping[int, TableDigest],
+    *,
+    before_fixtures: Callable[[], object] = lambda: None,
+) -> Dataset:
+    """Given a snapshot and the application's process, write all members into the folder and return what they are.
+
+    :param process: None for SQL alone, where the application may be unable to read its own tables
+
+    :param migration_wait: seconds that somebody may be made to wait for our locks
+    :param known: digests of whole tables, by OID, already taken in this snapshot
+    :param before_fixtures: is called when the other readers run: Django may need time to start
+    :raises LockTimeoutError: a lock was not to be had, or somebody waited too long: try again from a new snapshot
+    :raises DatabaseError: a reader failed, or the parts disagree
+    """
+    database = database_facts(snapshot.connection)
+    sequences = sequence_facts(snapshot.connection)
+    program = dump_program(server_major(snapshot.connection))
+    sql = _Sql(program, snapshot, folder / sql_member_name(database["name"]))
+    rows = _Rows(snapshot, known)
+    fixtures = _Fixtures(process, snapshot, folder, before_fixtures) if process else None
+    side_by_side([part for part in (sql, fixtures, rows) if part], Patience(snapshot, migration_wait))
+    members = (sql.member, *(fixtures.members if fixtures else ()))
+    tables = _tables(snapshot, rows.digests)
+    report = fixtures.report if fixtures else None
+    if report and report.search_path:
+        snapshot.search_path = report.search_path
+    for warning in report.warnings if report else ():
+        log.warning("fixtures: %s", warning)
+    _agree(snapshot, rows.digests, sql.rows, process.registry if process else None, report)
+    return Dataset(members, database, tables, sequences, report, rows.digests)
+
+
+class _Sql(Part):
+    """`pg_dump`, from its pipe into a compressed member, counting the rows of each table on the way."""
+
+    def __init__(self, program: Path, snapshot: Snapshot, path: Path) -> None:
+        self._command = [
+            str(program),
+            "--no-password",
+            "--format=plain",
+            "--encoding=UTF8",
+            f"--snapshot={snapshot.name}",
+            f"--lock-wait-timeout={int(snapshot.lock_timeout * 1000)}",
+        ]
+        self._snapshot = snapshot
+        self._path = path
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = threading.Event()
+        self.member: Member
+        self.rows: dict[str, int] = {}
+
+    def read(self) -> None:
+        counter = RowCounter()
+        with subprocess.Popen(
+            self._command,
+            env=self._snapshot.dsn.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,  # so that a kill reaches what it starts: it may be a wrapper
+        ) as self._process:
+            if self._stopped.is_set():
+                self._kill()
+            assert self._process.stdout  # noqa: S101 - for the type checker: it is a pipe
+            assert self._process.stderr  # noqa: S101
+            widen(self._process.stdout)
+            noise: list[bytes] = []
+            listener = threading.Thread(target=lambda stream: noise.append(stream.read()), args=[self._process.stderr])
+            listener.start()
+            writer = MemberWriter(self._path)
+            try:
+                while chunk := self._process.stdout.read(_CHUNK):
+                    writer.write(chunk)
+                    counter.feed(chunk)
+                    self.moved += len(chunk)
+            except BaseException:
+                self._kill()
+                writer.abort()
+                raise
+            self.member = writer.close()
+            listener.join()
+        self._check(b"".join(noise).decode(errors="replace"))
+        self.rows = counter.rows
+
+    def _check(self, noise: str) -> None:
+        lines = "; ".join(line.strip() for line in noise.splitlines() if line.strip())[:500]
+        if self._process and self._process.returncode != 0:
+            # Its --lock-wait-timeout is a statement_timeout in truth, and it sets no other.
+            if any(words in noise for words in ("statement timeout", "lock timeout", "deadlock")):
+                raise LockTimeoutError(f"pg_dump could not lock a table in time: {lines}", "a migration is running")
+            message = f"pg_dump failed with status {self._process.returncode}: {lines}"
+            raise DatabaseError(message, reading_hint(noise))
+        if lines:
+            log.warning("pg_dump says: %s", lines)
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._kill()
+
+    def _kill(self) -> None:
+        if self._process and self._process.returncode is None:  # not reaped yet: the id is still its own
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+
+class _KeptMember(MemberWriter):
+    """A member writer that remembers what it wrote: whoever closes it is not whoever asks."""
+
+    member: Member
+
+    def __init__(self, path: Path, part: Part) -> None:
+        super().__init__(path)
+        self._part_of = part
+
+    def write(self, data: bytes) -> int:
+        self._part_of.moved += len(data)
+        return super().write(data)
+
+    def close(self) -> Member:
+        self.member = super().close()
+        return self.member
+
+
+class _Fixtures(Part):
+    """The application's own Django, which reads one fixture per app."""
+
+    def __init__(
+        self, process: FixturesProcess, snapshot: Snapshot, folder: Path, before: Callable[[], object]
+    ) -> None:
+        self._process = process
+        self._before = before
+        self._snapshot = snapshot
+        self._folder = folder
+        self._writers: list[_KeptMember] = []
+        self.members: tuple[Member, ...] = ()
+        self.report: FixturesReport
+
+    def _open(self, app: str) -> MemberWriter:
+        writer = _KeptMember(self._folder / fixture_name(app), self)
+        self._writers.append(writer)
+        return writer
+
+    def read(self) -> None:
+        self._before()
+        self.report = self._process.dump(
+            snapshot=self._snapshot.name,
+            lock_tables=[table.quoted for table in self._snapshot.tables],
+            lock_timeout=self._snapshot.lock_timeout,
+            apps=None,
+            open_member=self._open,
+        )
+        self.members = tuple(writer.member for writer in self._writers)
+
+    def stop(self) -> None:
+        self._process.kill()
+
+
+class _Rows(RowReader):
+    """Counts and hashes the rows of every table."""
+
+    def __init__(self, snapshot: Snapshot, known: Mapping[int, TableDigest]) -> None:
+        super().__init__(snapshot)
+        self.digests: dict[int, TableDigest] = dict(known)
+
+    def work(self, connection: Connection) -> None:
+        columns = columns_of(connection, self.snapshot.tables)
+        for table in self.snapshot.tables:
+            if self.stopped.is_set():
+                return
+            if table.has_rows and table.oid not in self.digests:
+                self.digests[table.oid] = digest_table(connection, table, columns[table.oid])
+                self.moved += 1
+
+
+def _tables(snapshot: Snapshot, digests: Mapping[int, TableDigest]) -> list[dict[str, Any]]:
+    owners = ownership(snapshot.connection, [table.oid for table in snapshot.tables])
+    return [
+        {
+            "schema": table.schema,
+            "name": table.name,
+            "rows": digests[table.oid].rows,
+            "sha256": digests[table.oid].sha256,
+            "owner": owners[table.oid][0],
+            "privileges": owners[table.oid][1],
+        }
+        for table in snapshot.tables
+        if table.has_rows
+    ]
+
+
+def _agree(
+    snapshot: Snapshot,
+    digests: Mapping[int, TableDigest],
+    sql_rows: Mapping[str, int],
+    registry: Registry | None,
+    report: FixturesReport | None,
+) -> None:
+    """Compare the three readers' counts.
+
+    :raises DatabaseError: they differ, which must not be: not one instant
+    """
+    hint = "nothing was saved; this is a fault of ours, or of a table that hides rows: please report it"
+    counted = {table.quoted: digests[table.oid].rows for table in snapshot.tables if table.has_rows}
+    dumped = {unquoted(name): rows for name, rows in sql_rows.items()}
+    for name, rows in counted.items():
+        if (found := dumped.get(unquoted(name))) != rows:
+            raise DatabaseError(f"table {name} has {rows} rows, but {found} in the SQL", hint)
+    for model in report.models if report else ():
+        table = snapshot.find(registry.table_of(model.label)) if registry else None
+        family, complete = snapshot.family(table) if table else ((), False)
+        rows = sum(counted[each.quoted] for each in family)
+        if table and complete and rows != model.objects:
+            raise DatabaseError(f"table {table.quoted} has {rows} rows, but {model.objects} in the fixture", hint)

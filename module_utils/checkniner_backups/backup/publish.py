@@ -1,0 +1,139 @@
+"""The store and this server's memory of it, kept in step.
+
+An archive is remembered once the store has confirmed it. Where that may have failed between the two (a kill, a lost
+answer), or where somebody else saves below the same prefix, the remembered archive need not be the newest one, which is
+what a restore takes: then the data is saved anew, changed or not.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from ..errors import ArchiveError
+from ..settings import Settings
+from ..state import Saved, State, parse_saved, write_durably
+
+log = logging.getLogger(__name__)
+
+MEMORY = "memory.json"
+"""A file in the dataset's folder: what to remember once the archive is stored."""
+_PENDING = "pending"
+"""A file in the state folder: the name of the archive whose upload has begun and not ended well. Locked by whoever
+sends it."""
+
+
+def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Saved:
+    """Given a dataset's folder and its packed archive, upload it, and remember it once the store has confirmed it.
+
+    :param sha256: the archive's digest (hex)
+    :returns: what is remembered of it
+    :raises StoreError: the store refused or cannot be reached; nothing is remembered
+    """
+    from ..storage.s3 import Store
+
+    try:
+        memory = parse_saved((folder / MEMORY).read_text(errors="replace"))
+    except OSError as error:
+        raise ArchiveError(f"cannot read {folder / MEMORY}: {error.strerror}", "make the dataset first") from None
+    if memory is None:
+        raise ArchiveError(f"{folder} was filled by another version of this software", "make the dataset anew")
+    key = settings.store.prefix + archive.name
+    with _sending(settings.state_path / _PENDING, archive.name):
+        stored = Store(settings.store).upload(archive, key, sha256)
+        saved = replace(memory, key=key, size=stored.size, sha256=sha256, seen_in_store_at=time.time())
+        # Between the steps of a playbook, a tick may have saved something newer: that is what to compare with.
+        State(settings.state_path).store_newer(saved)
+    return saved
+
+
+@contextmanager
+def _sending(pending: Path, name: str) -> Iterator[None]:
+    """Given the file and an archive's name, keep it there, locked, until the work inside has ended well."""
+    write_durably(pending, name.encode())
+    with pending.open("rb") as file:
+        with suppress(OSError):  # a playbook's upload beside a tick's
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+        with suppress(OSError):
+            if pending.read_text() == name:
+                pending.unlink()
+
+
+def cut_off(state_path: Path) -> str:
+    """Given the state folder, return the name of the archive whose upload did not end well: nobody knows whether it
+    is in the store. Empty where there is none, or where it is being sent."""
+    try:
+        with (state_path / _PENDING).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return file.read(100).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def drop_superseded(settings: Settings, archive: Path) -> None:
+    """Given a new archive, remove the one that could not be uploaded before it: a store that cannot be reached for
+    days must not fill this disk, one archive every five minutes."""
+    from ..storage.s3 import ARCHIVE_NAME
+
+    name = cut_off(settings.state_path)
+    if name != archive.name and ARCHIVE_NAME.match(name):
+        (settings.archives_path / name).unlink(missing_ok=True)
+
+
+def look_into_store(settings: Settings, state: State, saved: Saved) -> tuple[Saved | None, str, str]:
+    """Given what was saved last, see whether the store still has it, and as the newest: "unchanged" is worth nothing
+    otherwise.
+
+    :returns: what may be compared with; if nothing, why not; and the key of a newer archive that is not of this server
+    :raises StoreError: the store refused or cannot be reached
+    """
+    from ..storage.catalog import newest
+    from ..storage.s3 import Store
+
+    store = Store(settings.store)
+    found = store.look(saved.key)
+    if found is None or found.size != saved.size:
+        log.warning("the last archive, %s, is no longer in the store", saved.key)
+        state.forget()
+        return None, "the last archive is no longer in the store", ""
+    last = newest(store)
+    # A playbook may have saved something meanwhile, without this lock.
+    if last and last.key > saved.key and state.load() == saved and not _is_being_sent(settings, last.name):
+        # Not forgotten: until the new archive is there, each tick shall look again.
+        return None, f"the newest archive in the store, {last.key}, was not made by this server", last.key
+    seen = replace(saved, seen_in_store_at=time.time())
+    state.store_over(saved, seen)
+    return seen, "", ""
+
+
+def _is_being_sent(settings: Settings, name: str) -> bool:
+    try:
+        return (settings.state_path / _PENDING).read_text() == name
+    except OSError:
+        return False
+
+
+def newest_before(settings: Settings, last: Saved | None, stranger: str) -> datetime | None:
+    """Return the newest stamp that is known: of the last archive, of local ones (a run may have been killed after it
+    had uploaded one), of a stranger's, or, where nothing is remembered, of what is in the store.
+
+    :param stranger: key of a newer archive that another server made; empty where there is none
+    """
+    from ..storage.catalog import newest, parse
+
+    prefix = settings.store.prefix
+    names = [path.name for path in settings.archives_path.glob("*.tar.gz*")]
+    names += [key[len(prefix) :] for key in (stranger, last.key if last else "") if key.startswith(prefix)]
+    if last is None:
+        from ..storage.s3 import Store
+
+        stored = newest(Store(settings.store))
+        names += [stored.name] if stored else []
+    return max((archive.stamp for name in names if (archive := parse(name, ""))), default=None)

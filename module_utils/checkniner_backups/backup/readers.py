@@ -1,0 +1,102 @@
+"""Work on a snapshot, side by side in threads, while the session that holds the locks looks who waits for them.
+
+Nobody is made to wait for longer than a limit, whatever the work is: hashing rows, dumping, or starting Django. And
+nothing hangs for ever: where no part gets on for an hour, all are stopped.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from ..errors import DatabaseError, LockTimeoutError
+from ..postgres.snapshot import Patience, Snapshot, reader_of
+
+if TYPE_CHECKING:
+    from ..postgres.session import Connection
+
+_POLL = 0.2
+"""Seconds between two looks at who waits for our locks."""
+STALL = 3600.0
+"""Seconds after which a dump in which nothing moves is given up. A long sort moves nothing, so it is not short."""
+_CANCEL_PATIENCE = 5.0
+"""Seconds for the server to take a request to cancel."""
+
+
+class Part(ABC):
+    """One piece of work. `moved` grows as long as it gets on."""
+
+    moved: int = 0
+
+    @abstractmethod
+    def read(self) -> None:
+        """Do the work; it is called once, in a thread of its own."""
+
+    @abstractmethod
+    def stop(self) -> None:
+        """Let `read` come to an end soon, from any thread, also before it began."""
+
+
+class RowReader(Part):
+    """Work on rows, over a connection of its own with the snapshot and its own locks."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.stopped = threading.Event()
+        self._cancel: Callable[[], None] | None = None
+
+    def read(self) -> None:
+        """Connect, and work."""
+        with reader_of(self.snapshot) as connection:
+            self._cancel = lambda: connection.cancel_safe(timeout=_CANCEL_PATIENCE)
+            if not self.stopped.is_set():
+                self.work(connection)
+
+    @abstractmethod
+    def work(self, connection: Connection) -> None:
+        """Read what is wanted; end early where `stopped` is set."""
+
+    def stop(self) -> None:
+        """Cancel the statement that runs."""
+        self.stopped.set()
+        if self._cancel:
+            self._cancel()
+
+
+def side_by_side(parts: Sequence[Part], patience: Patience) -> None:
+    """Given pieces of work, do all of them at once; when one fails, or somebody has waited too long, stop the others.
+
+    :raises LockTimeoutError: a lock was not to be had, or somebody waited too long: try again from a new snapshot
+    :raises BackupsError: what a part raised; of several, the lock's time-out, which is the cause of the others
+    """
+    with ThreadPoolExecutor(len(parts), "reader") as pool:
+        futures = [pool.submit(part.read) for part in parts]
+        try:
+            _watch(parts, futures, patience)
+        except BaseException:
+            for part in parts:
+                with suppress(Exception):  # one that cannot be stopped must not keep the others running
+                    part.stop()
+            raise
+
+
+def _watch(parts: Sequence[Part], futures: Sequence[Future[None]], patience: Patience) -> None:
+    pending = set(futures)
+    moved, since = -1, 0.0
+    while pending:
+        done, pending = wait(pending, timeout=_POLL, return_when=FIRST_EXCEPTION)
+        failures = [error for each in done if (error := each.exception())]
+        if failures:
+            # Of several, the lock's time-out is the cause: it can be tried again.
+            raise next((each for each in failures if isinstance(each, LockTimeoutError)), failures[0])
+        now, total = time.monotonic(), sum(part.moved for part in parts)
+        if total != moved:
+            moved, since = total, now
+        elif pending and now - since > STALL:
+            raise DatabaseError(f"nothing moved for {STALL:.0f} s: the backup was stopped", "look at the server's load")
+        patience.check()

@@ -1,0 +1,26 @@
+"""What a run has to do: small, because every tick makes one, and an idle one needs nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..postgres.dsn import Dsn
+from ..settings import Settings
+from ..state import Saved, State
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a run has to do. `saved` is what may be compared with; where it is None, `why_not` says why.
+
+    :param stranger: key of an archive in the store that is newer than ours; empty where there is none
+    """
+
+    settings: Settings
+    state: State
+    dsn: Dsn
+    environment: dict[str, str]
+    saved: Saved | None
+    why_not: str
+    force: bool
+    stranger: str = ""

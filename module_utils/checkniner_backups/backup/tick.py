@@ -1,0 +1,208 @@
+"""A backup, from looking for a change to remembering what was saved.
+
+`tick` reads top to bottom as the stages of the job: look and dump, package, upload. The Ansible modules call the same
+three stages one by one; between them, a dataset is a folder.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..django_app.environment import application_dsn, check_user, owner_dsn
+from ..errors import ArchiveError, CheapLooksError, DatabaseError, EmptyDatabaseError, StrangerError
+from ..postgres.mark import cheap_mark
+from ..settings import Settings
+from ..state import State, write_durably
+from . import changes
+from .changes import Verdict
+from .publish import MEMORY, cut_off, drop_superseded, look_into_store, newest_before, upload
+from .run import Job
+
+if TYPE_CHECKING:
+    from ..archive.writer import Packed
+    from .detect import Dumped
+    from .dump import Dataset
+
+log = logging.getLogger(__name__)
+
+_MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run did. `size` is in bytes; `key` is empty where nothing was saved."""
+
+    verdict: Verdict
+    key: str = ""
+    size: int = 0
+    sha256: str = ""
+
+
+def tick(settings: Settings, *, force: bool = False) -> Outcome:
+    """Given the settings, save an archive if and only if the business data changed since the last one.
+
+    :param force: save in any case
+    :raises CheapLooksError: an archive was saved that the cheap looks had not asked for
+    :raises StrangerError: an archive was saved, for another server saves below the same prefix
+    :raises BackupsError: something failed; nothing is remembered as saved, and the next tick makes up for it
+    """
+    with prepared(settings, force=force) as job:
+        if verdict := first_look(job):
+            return Outcome(verdict)
+        with job.state.work_folder() as folder:
+            dumped = look(job, folder, meanwhile=_import_uploader)
+            if not dumped.verdict.changed:
+                return Outcome(dumped.verdict)
+            packed = package(settings, folder)
+            saved = upload(settings, folder, packed.path, packed.sha256)
+    if job.stranger:
+        raise StrangerError(
+            f"{job.stranger} in the store was not made by this server; its own data is saved anew as {saved.key}",
+            "each server needs a prefix of its own (checkniner_backups_s3_prefix), or a restore takes another one's"
+            " data; if this server's own state was set back, as by a snapshot of its disk, all is well now",
+        )
+    if dumped.fault:
+        raise CheapLooksError(
+            f"the daily full comparison found a change that the cheap looks had missed: {dumped.verdict.reason}",
+            f"it is saved as {saved.key}; the application's code may write equal rows in another way since it was last"
+            " deployed (a new natural_key, a library); if not, this is a fault of ours: please report it",
+        )
+    return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256)
+
+
+def _import_uploader() -> None:
+    from ..storage.client import import_client
+
+    import_client()
+
+
+@contextmanager
+def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) -> Iterator[Job]:
+    """Given the settings, yield the job with the lock held.
+
+    :param patience: seconds to wait for another run to end
+    :raises BusyError: another run is at work
+    :raises SettingsError: started as root or postgres
+    :raises ApplicationError: `bin/activate` is missing or lacks `DATABASE_URL`
+    """
+    check_user()
+    os.umask(0o077)
+    state = State(settings.state_path)
+    with state.lock(patience):
+        state.sweep()
+        dsn, environment = application_dsn(settings)
+        saved, why_not = changes.comparable(state.load(), settings.shape(), dsn.place())
+        stranger = ""
+        if saved and (name := cut_off(settings.state_path)):
+            saved, why_not = None, f"the upload of {name} was cut off, and may be in the store all the same"
+        elif saved and not force and not 0 <= time.time() - saved.seen_in_store_at < settings.store_look_every:
+            saved, why_not, stranger = look_into_store(settings, state, saved)
+        yield Job(settings, state, dsn, environment, saved, why_not, force, stranger)
+
+
+def first_look(job: Job) -> Verdict | None:
+    """Given the job, return "unchanged" if the mark alone says so and no full look is due, else None."""
+    if job.force or job.saved is None or not job.saved.mark:
+        return None
+    if changes.full_look_due(job.saved, time.time(), job.settings.full_look_every):
+        return None
+    return changes.by_mark(job.saved, cheap_mark(job.dsn))
+
+
+def look(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
+    """Given the job and an empty folder, look closer; where there is something to save, the folder holds it then.
+
+    :param meanwhile: is called in a thread of its own once a dump has begun
+
+    :raises EmptyDatabaseError: this server has saved nothing yet, its application is empty, and the store is not
+    :raises BackupsError: something failed; nothing is remembered
+    """
+    from .detect import look_and_dump
+
+    dumped = look_and_dump(job, folder, meanwhile)
+    if dumped.dataset and dumped.memory:
+        dataset = dumped.dataset
+        before = newest_before(job.settings, job.state.load(), job.stranger)
+        _keep_the_newest(job, dataset, before)
+        manifest = dataset.manifest(job.settings.name, _stamp(dumped.memory.at, before))
+        write_durably(folder / _MANIFEST, manifest.to_json())
+        write_durably(folder / MEMORY, dumped.memory.to_json().encode())
+        if dumped.verdict.changed:
+            _warn(job, dataset)
+    return dumped
+
+
+def _warn(job: Job, dataset: Dataset) -> None:
+    """Say now what would stop a restore of this archive from SQL: nobody wants to learn it then."""
+    from ..postgres.fitness import loading_problems  # a tick that finds nothing new does without it
+
+    # Where a URL of its own is set, it is a role's that only reads.
+    role = owner_dsn(job.settings)[0].user if job.settings.database_url else job.dsn.user
+    try:
+        problems = loading_problems(job.dsn, dataset.database, role)
+    except DatabaseError as error:
+        problems = [f"that could not be looked at: {error.message}"]
+    for problem in problems:
+        log.warning("this archive's SQL will not load as the application's role %s: %s", role, problem)
+
+
+def package(settings: Settings, folder: Path) -> Packed:
+    """Given a folder that `look` has filled, write the archive among the local ones and return it.
+
+    :raises EncryptionError: a key cannot be used
+    :raises DiskError: the disk is full
+    """
+    from ..archive.manifest import parse_manifest
+    from ..archive.writer import pack, point_latest
+    from ..openpgp.keyring import Keyring
+    from ..storage.catalog import file_name
+
+    manifest = parse_manifest(_read(folder / _MANIFEST))
+    settings.archives_path.mkdir(mode=0o700, exist_ok=True)
+    name = file_name(manifest.created, settings.encryption)
+    keyring = Keyring(settings.gnupg_home) if settings.encryption else None
+    packed = pack(folder / "dataset", manifest, settings.archives_path / name, keyring, settings.recipients)
+    point_latest(packed.path)
+    drop_superseded(settings, packed.path)
+    return packed
+
+
+def _stamp(moment: float, before: datetime | None) -> datetime:
+    """Given the snapshot's time (seconds since the epoch) and the newest archive's stamp, return one that sorts last.
+
+    Also when the clock was set back, or two runs fall into one second.
+    """
+    stamp = datetime.fromtimestamp(int(moment), timezone.utc)
+    return max(stamp, before + timedelta(seconds=1)) if before else stamp
+
+
+def _keep_the_newest(job: Job, dataset: Dataset, before: datetime | None) -> None:
+    """A server that was just made again has an empty application; its archive must not become the newest one, for that
+    is what its operator is about to restore.
+
+    :raises EmptyDatabaseError: so it would be
+    """
+    if job.force or before is None or job.state.load() is not None or dataset.fixtures is None:
+        return
+    if dataset.fixtures.entered(job.settings.business_apps):
+        return
+    raise EmptyDatabaseError(
+        f"nothing is saved: {', '.join(job.settings.business_apps)} hold nothing on this server, which has saved"
+        f" nothing yet, and the store has archives, the newest of {before:%Y-%m-%d %H:%M} UTC",
+        "restore that one: restore.yml -e source=sql; or, to start anew with an empty database: backup --force",
+    )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ArchiveError(f"cannot read {path}: {error.strerror}", "make the dataset first") from None

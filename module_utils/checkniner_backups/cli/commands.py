@@ -1,0 +1,158 @@
+"""What each command of the command line does: call a use case, show what came out."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from itertools import islice
+
+from ..backup import tick as backups
+from ..settings import Settings
+from .terminal import Progress, as_json, human_age, human_size, table
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, arguments: argparse.Namespace) -> None:
+    """One tick, then the watchdog: it hears of successes only."""
+    _report(backups.tick(settings), arguments)
+    for problem in _soon(settings):
+        log.warning("%s", problem)
+    _ping(settings.watchdog_url)
+
+
+def backup(settings: Settings, arguments: argparse.Namespace) -> None:
+    """A backup by hand."""
+    _report(backups.tick(settings, force=arguments.force), arguments)
+
+
+def list_archives(settings: Settings, arguments: argparse.Namespace) -> None:
+    """The archives in the store."""
+    from ..storage.catalog import all_archives
+    from ..storage.s3 import Store
+
+    found = list(islice(all_archives(Store(settings.store)), arguments.limit or None))
+    if arguments.json:
+        _say(as_json([{"key": each.key, "stamp": each.stamp.isoformat(), "size": each.size} for each in found]))
+    else:
+        rows = [[f"{each.stamp:%Y-%m-%d %H:%M:%S} UTC", human_size(each.size), each.key] for each in found]
+        _say(table(rows, ["WHEN", "SIZE", "KEY"]))
+
+
+def fetch(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Download one archive."""
+    from ..storage.catalog import choose
+    from ..storage.s3 import Store
+
+    store = Store(settings.store)
+    archive = choose(store, arguments.archive or "", arguments.at or "")
+    progress = Progress(archive.name, archive.size)
+    path = arguments.to / archive.name
+    stored = store.download(archive.key, path, progress)
+    progress.end()
+    if arguments.json:
+        _say(as_json({"key": archive.key, "path": str(path), "size": stored.size, "sha256": stored.sha256}))
+    else:
+        _say(f"{path} ({human_size(stored.size)})")
+
+
+def clean(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Remove old local archives, then ping their watchdog."""
+    from ..maintenance.retention import clean as clean_up
+
+    cleaned = clean_up(settings, dry_run=arguments.dry_run)
+    if arguments.json:
+        _say(as_json(cleaned))
+    else:
+        verb = "would remove" if arguments.dry_run else "removed"
+        _say(f"{verb} {len(cleaned.removed)} local archives, kept {len(cleaned.kept)}")
+    if not arguments.dry_run:
+        _ping(settings.clean_watchdog_url)
+
+
+def status(settings: Settings, arguments: argparse.Namespace) -> int:
+    """What is known. The exit status is 1 where something is wrong, so that a monitor may ask."""
+    from ..maintenance.status import status as known
+
+    found = known(settings, drill=arguments.drill)
+    if arguments.json:
+        _say(as_json(found))
+    else:
+        size = human_size(found.last_size) if found.last_size is not None else ""
+        rows = [
+            ["last archive", found.last_key or "none known", size],
+            ["its data is of", human_age(found.last_saved_age), ""],
+            ["last full comparison", human_age(found.last_full_look_age), ""],
+            ["local archives", str(found.local_archives), ""],
+            *([["last good drill", human_age(found.last_good_drill_age), ""]] if arguments.drill else []),
+            *([f"key {key['fingerprint'][-16:]}", _life(key["days_left"]), ""] for key in found.keys),
+        ]
+        _say(table(rows, ["WHAT", "IS", ""]))
+        for problem in found.problems:
+            _say(f"PROBLEM: {problem}")
+    return 1 if found.problems else 0
+
+
+def check(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Try everything that a tick needs."""
+    from ..maintenance.check import check as try_everything
+
+    lines = try_everything(settings)
+    _say(as_json(lines) if arguments.json else "\n".join(lines))
+
+
+def execute(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Run a command in the application's environment; its exit status is ours."""
+    from ..django_app.environment import check_user, read_activate, run_command
+    from ..errors import SettingsError
+
+    check_user()
+    argv = arguments.argv[1:] if arguments.argv[:1] == ["--"] else arguments.argv
+    if not argv:
+        raise SettingsError("no command is given", "write it after two dashes: exec -- python manage.py check")
+    # The application's own role, not the one that backups read as: such a command may want to write.
+    status: int = run_command(argv, settings.application_path, read_activate(settings.virtualenv), said=None)
+    return status
+
+
+def _report(outcome: backups.Outcome, arguments: argparse.Namespace) -> None:
+    log.info("%s", outcome.verdict)
+    if outcome.key:
+        log.info("saved %s (%s)", outcome.key, human_size(outcome.size))
+    if arguments.json:
+        _say(
+            as_json(
+                {
+                    "saved": bool(outcome.key),
+                    "key": outcome.key,
+                    "size": outcome.size,
+                    "sha256": outcome.sha256,
+                    "look": outcome.verdict.look.name.lower(),
+                    "reason": outcome.verdict.reason,
+                }
+            )
+        )
+
+
+def _soon(settings: Settings) -> list[str]:
+    """Return warnings about keys, on the ticks that did some work anyway: an idle tick starts no gpg."""
+    from ..maintenance.status import key_problems
+
+    return key_problems(settings) if "gnupg" in sys.modules else []
+
+
+def _life(days: float | None) -> str:
+    return "cannot be used" if days is None else f"expires in {days:.0f} days"
+
+
+def _ping(url: str) -> None:
+    if url:
+        from ..system.watchdog import ping
+
+        ping(url)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()

@@ -1,0 +1,199 @@
+"""The door for cron and for hands: `checkniner-backups`.
+
+Exit status: 0 for done or nothing to do; every error has its own, listed by `--help` (see errors.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+
+from .. import __version__
+from ..errors import BackupsError, DiskError, printable
+from ..settings import Settings, from_environment, read_environment_file
+from . import commands
+from . import restore as commands_restore
+
+log = logging.getLogger(__name__)
+
+Run = Callable[[Settings, argparse.Namespace], int | None]
+
+_LONGEST_RUN = 6 * 3600
+"""Seconds after which a scheduled run is stopped, whatever it waits for: the ones after it must not wait for ever."""
+
+_STATUS = """\
+exit status:
+  0   saved, or nothing to do
+  1   a fault of ours (please report it)
+  2   the command line is wrong
+  3   a setting is missing or wrong, or the wrong user
+  4   the application, its virtualenv or its bin/activate
+  5   PostgreSQL
+  6   GnuPG, a key or a passphrase
+  7   the S3 store
+  8   an archive is damaged or not one of ours
+  9   a restore stopped before it changed the running database
+  10  what was restored differs from the manifest; the running database is unchanged
+  11  the local disk
+  12  saved, but the cheap looks had missed the change (please report it)
+  13  done, but the watchdog could not be told
+  14  not saved: the database is empty; on a new server, the archives in the store are to be restored
+  15  saved, but another server saves below the same prefix
+  75  another run is at work
+  128 and more: stopped by a signal (its number added); nothing half-done stays
+"""
+
+
+class Stopped(KeyboardInterrupt):
+    """A signal asked us to stop. A kind of KeyboardInterrupt: psycopg and boto3 then cancel what they are at."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Given the command line's words, do what they ask and return the exit status."""
+    arguments = _parser().parse_args(argv)
+    _log_to_stderr(arguments.verbose)
+    _heed_signals()
+    try:
+        if arguments.run is commands.run:
+            signal.alarm(_LONGEST_RUN)
+        return arguments.run(_settings(arguments.environment), arguments) or 0
+    except BackupsError as error:
+        log.error("%s", error.message)
+        if error.hint:
+            log.error("HINT: %s", error.hint)
+        return error.exit_status
+    except Stopped as stopped:
+        log.error("stopped by %s: nothing half-done stays", signal.Signals(stopped.number).name)
+        return 128 + stopped.number
+    except BrokenPipeError:
+        return 141
+    except Exception as error:  # users see no traceback, unless they ask for it
+        log.debug("traceback", exc_info=True)
+        return _unexpected(error)
+
+
+def _unexpected(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno in DiskError.NUMBERS:
+        log.error("cannot write %s: %s", error.filename or "to the disk", error.strerror)
+        log.error("HINT: look at the free space of the state folder's disk and of the temporary folder")
+        return DiskError.exit_status
+    log.error("a fault of ours: %s: %s", type(error).__name__, error)
+    log.error("HINT: run it again with -v for a traceback, and report it")
+    return 1
+
+
+def _settings(file: Path | None) -> Settings:
+    return from_environment({**os.environ, **(read_environment_file(file) if file else {})})
+
+
+def _heed_signals() -> None:
+    """Turn signals that end a process into an exception, so that children are stopped and work folders removed."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for each in heeded:  # a second one must not break the tidying up
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(number)
+
+    heeded = [signal.SIGINT, signal.SIGTERM, signal.SIGALRM]
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup wants it ignored
+        heeded.append(signal.SIGHUP)
+    for each in heeded:
+        signal.signal(each, stop)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="checkniner-backups",
+        description="Backups of a Django application on PostgreSQL: made when the data changed, encrypted, in S3.",
+        epilog=_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    parser.add_argument(
+        "--environment",
+        type=Path,
+        metavar="FILE",
+        help="file of settings that setup-backups.yml wrote (/etc/checkniner-backups/NAME.env); without it, the"
+        " environment itself counts",
+    )
+    parser.add_argument("-v", "--verbose", action="store_true", help="log what is done, with tracebacks of our faults")
+    sub = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(
+        name: str, run: Callable[[Settings, argparse.Namespace], int | None], text: str
+    ) -> argparse.ArgumentParser:
+        made = sub.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        made.set_defaults(run=run)
+        return made
+
+    def json_option(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--json", action="store_true", help="write JSON to standard output")
+
+    made = command("run", commands.run, "one tick: save an archive if the data changed, then ping the watchdog")
+    json_option(made)
+    made = command("backup", commands.backup, "the same by hand, without the watchdog")
+    made.add_argument("--force", action="store_true", help="save an archive even if nothing changed")
+    json_option(made)
+    made = command("list", commands.list_archives, "the archives in the store, newest first")
+    made.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default: 20; 0: all)")
+    json_option(made)
+    made = command("fetch", commands.fetch, "download an archive as it is, encrypted")
+    _which(made)
+    made.add_argument("--to", type=Path, default=Path(), metavar="FOLDER", help="where to put it (default: here)")
+    json_option(made)
+    made = command(
+        "restore", commands_restore.restore, "bring data back, into a new database that takes the live one's place"
+    )
+    which = _which(made)
+    which.add_argument("--file", type=Path, metavar="PATH", help="an archive on this machine")
+    commands_restore.add_options(made)
+    made = command("clean", commands.clean, "remove old local archives, all but the newest; the store is not touched")
+    made.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    json_option(made)
+    made = command("status", commands.status, "what is known: the last archive, the keys, what is wrong")
+    made.add_argument("--drill", action="store_true", help="ask the store, too, when the last good drill was")
+    json_option(made)
+    made = command("check", commands.check, "try everything that a tick needs, and change nothing")
+    json_option(made)
+    made = command("exec", commands.execute, "run a command in the application's environment, as a web server would")
+    made.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- ARGV", help="the command and its arguments")
+    return parser
+
+
+def _which(parser: argparse.ArgumentParser) -> argparse._MutuallyExclusiveGroup:
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--archive", metavar="KEY", help="this one (default: the newest)")
+    which.add_argument(
+        "--at", metavar="TIME", help="the newest at or before: '2026-11-20 14:35', local time or with a zone"
+    )
+    return which
+
+
+class _Formatter(logging.Formatter):
+    """Writes out what could steer a terminal: servers and archives are quoted in messages."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(super().format(record), lines=True)
+
+
+def _log_to_stderr(verbose: bool) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO)
+    # Not even when asked: boto3 logs requests with their signatures, gnupg what it feeds to gpg.
+    for name in ("boto3", "botocore", "s3transfer", "urllib3", "gnupg", "psycopg"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""The command `restore`: what it may be told, and what it shows."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ..errors import SettingsError
+from ..settings import PREFIX, Settings
+from .terminal import Progress, as_json
+
+if TYPE_CHECKING:
+    from ..archive.file import Source
+    from ..restore.workflow import Restored, Wish
+
+ADMIN_URL = PREFIX + "ADMIN_DATABASE_URL"
+EPILOG = f"""\
+The archive is fetched with the credentials of the environment file. Those of a server may often put and list only:
+then fetch it elsewhere, and give --file. It is decrypted with the session key that --session-key-fd yields (on the
+machine that holds the private key: gpg --show-session-key), or else with the keyring of whoever runs this.
+
+Databases are created and renamed by the role in DATABASE_URL, if it may create databases and owns the live one, or by
+the role in {ADMIN_URL}.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Given the parser of this command, add what it may be told besides --archive and --at."""
+    parser.epilog = EPILOG
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument(
+        "--source", required=True, choices=["sql", "fixtures"], help="sql: an exact copy; fixtures: by Django's objects"
+    )
+    parser.add_argument("--apps", default="", metavar="A,B", help="with fixtures: load these apps (default: all)")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--target", default="", metavar="NAME", help="a new database beside the live one; no swap")
+    where.add_argument("--live", action="store_true", help="with fixtures: into the live database, as one transaction")
+    parser.add_argument("--session-key-fd", type=int, metavar="N", help="read the archive's session key from there")
+    parser.add_argument(
+        "--admin-url-fd", type=int, metavar="N", help="read the administrator's database URL from there"
+    )
+    parser.add_argument("--before", action="append", default=[], metavar="COMMAND", help="run it before the swap")
+    parser.add_argument("--after", action="append", default=[], metavar="COMMAND", help="run it after the swap")
+    parser.add_argument(
+        "--allow-extension", action="append", default=[], metavar="NAME", help="create it, though only a superuser may"
+    )
+    parser.add_argument("--skip-safety-backup", action="store_true", help="do not save what is replaced")
+    parser.add_argument("--skip-settings", action="store_true", help="leave out what ALTER DATABASE ... SET had made")
+    parser.add_argument("--other-migrations", action="store_true", help="load fixtures of another schema")
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+    parser.add_argument("--json", action="store_true", help="write JSON to standard output")
+
+
+def restore(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Bring data back, from an archive in the store or a file."""
+    from ..django_app.environment import owner_dsn
+    from ..restore import workflow as restoring
+
+    wish = _wish(arguments)
+    admin_url = _secret(arguments.admin_url_fd, "administrator's database URL") or os.environ.get(ADMIN_URL, "")
+    administration = None if arguments.live else restoring.administrator(settings, admin_url)
+    if not wish.target:
+        _ask(owner_dsn(settings)[0].database, wish, arguments)
+    with _archive(settings, arguments) as archive:
+        progress = Progress(f"loading {archive.path.name}")
+        try:
+            if administration is None:
+                done = restoring.restore_apps(settings, archive, wish, progress)
+            else:
+                done = restoring.restore(settings, archive, wish, administration, progress)
+        finally:
+            progress.end()
+    _report(done, arguments)
+
+
+def _wish(arguments: argparse.Namespace) -> Wish:
+    from ..restore.workflow import Wish
+
+    apps = tuple(arguments.apps.replace(",", " ").split())
+    if arguments.source == "sql" and (apps or arguments.live):
+        raise SettingsError("SQL is restored as a whole, into a new database", "use --source fixtures for some apps")
+    return Wish(
+        source=arguments.source,
+        apps=apps,
+        target=arguments.target,
+        before=tuple(tuple(shlex.split(command)) for command in arguments.before),
+        after=tuple(tuple(shlex.split(command)) for command in arguments.after),
+        allowed_extensions=tuple(arguments.allow_extension),
+        skip_safety_backup=arguments.skip_safety_backup,
+        skip_settings=arguments.skip_settings,
+        other_migrations=arguments.other_migrations,
+    )
+
+
+@contextmanager
+def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[Source]:
+    """Yield the archive on this machine; one that was fetched for this is removed."""
+    from ..archive.file import Source
+    from ..state import scratch_folder
+    from ..storage.catalog import choose
+    from ..storage.s3 import Store
+
+    key = _secret(arguments.session_key_fd, "session key")
+    if arguments.file:
+        yield Source(arguments.file, key)
+        return
+    store = Store(settings.store)
+    found = choose(store, arguments.archive or "", arguments.at or "")
+    with scratch_folder(settings.state_path) as folder:
+        progress = Progress(f"fetching {found.key}", found.size)
+        store.download(found.key, folder / found.name, progress)
+        progress.end()
+        yield Source(folder / found.name, key)
+
+
+def _secret(descriptor: int | None, what: str) -> str:
+    """Given a file descriptor that somebody handed over, return what is in it."""
+    if descriptor is None:
+        return ""
+    try:
+        with os.fdopen(descriptor) as file:
+            text = file.read().strip()
+    except OSError as error:
+        raise SettingsError(f"cannot read the {what} from descriptor {descriptor}: {error.strerror}") from None
+    if not text:
+        raise SettingsError(f"descriptor {descriptor} holds no {what}")
+    return text
+
+
+def _ask(database: str, wish: Wish, arguments: argparse.Namespace) -> None:
+    if arguments.yes:
+        return
+    what = f"the rows of {', '.join(wish.apps) or 'all apps'} in" if arguments.live else "the whole of"
+    if not sys.stdin.isatty():
+        raise SettingsError(f"this would replace {what} the database {database}", "say --yes if that is meant")
+    sys.stderr.write(f"This replaces {what} the database {database}. Type its name to go on: ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip() != database:
+        raise SettingsError("nothing was changed: that is not its name")
+
+
+def _report(done: Restored, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        lines = [as_json(done)]
+    else:
+        lines = [done.words, f"the data are in the database {done.database}"]
+        if done.previous:
+            lines.append(
+                f"the database before it is kept as {done.previous}; nobody could connect for {done.outage:.2f} s"
+            )
+        lines += [f"what was replaced is saved as {key}" for key in done.safety]
+    sys.stdout.write("\n".join([*lines, ""]))

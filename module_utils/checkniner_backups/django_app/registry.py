@@ -1,0 +1,225 @@
+"""What the application says about itself, about a dump and about a load: plain values, checked once."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model of the application.
+
+    :param label: `auth.user`
+    :param table: its `db_table`, as Django has it
+    :param fields: the column of each field that has one
+    :param through: the table of each many-to-many field that Django made itself
+    """
+
+    label: str
+    table: str
+    natural_key: bool
+    proxy: bool
+    managed: bool
+    fields: Mapping[str, str]
+    through: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The models of the application, in the order of the fixtures.
+
+    :param django: version
+    :param python: version
+    :param apps: the models of each app that has a fixture
+    :param elsewhere: labels of the models that a database router keeps out of the database that is dumped, by app
+    """
+
+    django: str
+    python: str
+    apps: Mapping[str, tuple[Model, ...]]
+    elsewhere: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def parse(cls, message: Mapping[str, Any]) -> Registry:
+        """Given the `ready` message, return the registry."""
+        models = message["models"]
+        apps = {app: tuple(Model(**model) for model in models[app]) for app in message["apps"]}
+        elsewhere = {app: tuple(labels) for app, labels in message["elsewhere"].items()}
+        return cls(django=message["django"], python=message["python"], apps=apps, elsewhere=elsewhere)
+
+    def business_tables(self, apps: Sequence[str]) -> tuple[str, ...]:
+        """Given labels of the business apps, return what `tables` does, if all their models are in this database.
+
+        :raises SettingsError: one of them is not an app with models, or has a model that no archive would hold
+        """
+        missing = [label for app in apps for label in self.elsewhere.get(app, ())]
+        if missing:
+            raise SettingsError(
+                f"a database router keeps {', '.join(missing)} out of the database that is backed up: no archive would"
+                " hold what a business app holds",
+                "leave the app out of checkniner_backups_business_apps, and save that other database by other means;"
+                " what of the app is in this one stays in every archive, but its change alone saves none",
+            )
+        return self.tables(apps)
+
+    def require(self, apps: Sequence[str]) -> tuple[str, ...]:
+        """Given labels of apps, return them in the order of the fixtures.
+
+        :raises SettingsError: one of them is not an app with models; names those that are
+        """
+        unknown = sorted(set(apps) - set(self.apps))
+        if unknown:
+            hint = f"the apps that have models are {', '.join(sorted(self.apps))}"
+            raise SettingsError(f"the application has no app {', '.join(unknown)}", hint)
+        return tuple(app for app in self.apps if app in apps)
+
+    def tables(self, apps: Sequence[str]) -> tuple[str, ...]:
+        """Given labels of apps, return the tables of their models and many-to-many fields, as Django names them.
+
+        :raises SettingsError: one of them is not an app with models
+        """
+        found: dict[str, None] = {}
+        for app in self.require(apps):
+            for model in self.apps[app]:
+                if not model.proxy:
+                    found[model.table] = None
+                found.update(dict.fromkeys(model.through.values()))
+        return tuple(found)
+
+    def table_of(self, label: str) -> str:
+        """Given a model's label (`auth.user`), return its table.
+
+        :raises SettingsError: there is no such model
+        """
+        return self._model(label).table
+
+    def column_of(self, path: str) -> tuple[str, str]:
+        """Given `auth.user.last_login`, return table and column.
+
+        :raises SettingsError: there is no such field, or it has no column
+        """
+        label, _, field = path.lower().rpartition(".")
+        model = self._model(label)
+        by_name = {name.lower(): column for name, column in model.fields.items()}
+        if field not in by_name:
+            raise SettingsError(f"{label} has no field {field}", f"it has {', '.join(model.fields)}")
+        return model.table, by_name[field]
+
+    def _model(self, label: str) -> Model:
+        for models in self.apps.values():
+            for model in models:
+                if model.label == label:
+                    return model
+        raise SettingsError(f"the application has no model {label}", "write it as app.model, in lower case")
+
+
+@dataclass(frozen=True)
+class ModelReport:
+    """How one model was dumped.
+
+    :param way: `fast` by PostgreSQL, `django` by its serializer
+    :param why: why not the fast way
+    """
+
+    label: str
+    objects: int
+    way: str
+    why: str
+
+
+@dataclass(frozen=True)
+class FixturesReport:
+    """What a dump held.
+
+    :param apps: number of objects of each app
+    :param migrations: names of the applied migrations of each app
+    :param search_path: the schemas in which the application finds its tables; empty elsewhere than in PostgreSQL
+    """
+
+    apps: Mapping[str, int]
+    models: tuple[ModelReport, ...]
+    warnings: tuple[str, ...]
+    migrations: Mapping[str, tuple[str, ...]]
+    search_path: tuple[str, ...]
+    django: str
+    python: str
+
+    @classmethod
+    def parse(cls, message: Mapping[str, Any], registry: Registry, apps: Mapping[str, int]) -> FixturesReport:
+        """Given the `report` message and the number of objects of each app, return the report."""
+        return cls(
+            apps=dict(apps),
+            models=tuple(ModelReport(**model) for model in message["models"]),
+            warnings=tuple(message["warnings"]),
+            migrations={app: tuple(names) for app, names in message["migrations"].items()},
+            search_path=tuple(message["search_path"]),
+            django=registry.django,
+            python=registry.python,
+        )
+
+    def entered(self, apps: Collection[str]) -> int:
+        """Given apps, return how many of their objects somebody entered: without those that `migrate` makes."""
+        made = ("auth.permission", "contenttypes.contenttype", "sites.site")
+        return sum(
+            model.objects for model in self.models if model.label.split(".")[0] in apps and model.label not in made
+        )
+
+    def for_manifest(self) -> dict[str, Any]:
+        """Return what the manifest keeps, ready for JSON."""
+        return {
+            "django": self.django,
+            "python": self.python,
+            "apps": dict(self.apps),
+            "objects": {model.label: model.objects for model in self.models},
+            "migrations": {app: list(names) for app, names in self.migrations.items()},
+        }
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What was loaded.
+
+    :param apps: those whose members came
+    :param objects: number of objects of each model
+    :param digests: `FixtureDigest` (hex) of each app's member
+    """
+
+    apps: tuple[str, ...]
+    objects: Mapping[str, int]
+    digests: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Place:
+    """The database that an application's process is connected to.
+
+    :param vendor: `postgresql`, `sqlite`
+    :param tables: number of tables there
+    :param migrations: names of the applied migrations of each app
+    """
+
+    vendor: str
+    name: str
+    host: str
+    tables: int
+    migrations: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def parse(cls, message: Mapping[str, Any]) -> Place:
+        """Given the `place` message, return the place."""
+        migrations = {app: tuple(names) for app, names in message["migrations"].items()}
+        return cls(message["vendor"], message["name"], message["host"], message["tables"], migrations)
+
+
+class Member(Protocol):
+    """Where one app's fixture goes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take these bytes."""
+
+    def close(self) -> object:
+        """That was all."""

@@ -1,0 +1,81 @@
+"""What came of drills: a table for people, and a record of each in the store, beside the archives."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from .. import __version__
+
+if TYPE_CHECKING:
+    from ..storage.s3 import Store
+
+FOLDER = "drills/"
+"""Below the store's prefix."""
+GOOD, UNPROVEN, BAD = "good", "not proven", "bad"
+_LEFT = re.compile(r"([0-9-]{10}T[0-9:]{8})\.json\Z")
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one archive. `sql`, `fixtures` and `both` are words; `size` is in bytes, `seconds` in all."""
+
+    archive: str
+    verdict: str
+    sql: str
+    fixtures: str
+    both: str
+    size: int
+    seconds: float
+    at: str
+    engine: str = __version__
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """A result and the key of its record; or, where it could not be recorded, no key and why not, in words."""
+
+    result: Result
+    record: str
+    fault: str = ""
+
+
+def record(store: Store, result: Result) -> str:
+    """Given a result, store it and return its key. A key tells a good drill from others: who may only list sees it.
+
+    :raises StoreError: it could not be stored
+    """
+    moment = datetime.strptime(result.at, "%Y-%m-%dT%H:%M:%SZ")
+    ending = "" if result.verdict == GOOD else f".{result.verdict.replace(' ', '-')}"
+    while True:
+        key = f"{store.prefix}{FOLDER}{moment:%Y-%m-%dT%H:%M:%S}{ending}.json"
+        if store.look(key) is None:
+            store.put_json(key, asdict(result))
+            return key
+        moment += timedelta(seconds=1)
+
+
+def last_good(store: Store) -> datetime | None:
+    """Given a store, return when (UTC) the last good drill was; None if there was none. Lists, and reads nothing."""
+    folder = store.prefix + FOLDER
+    found = (_LEFT.fullmatch(each.key[len(folder) :]) for page in store.pages(folder) for each in page.objects)
+    stamps = [match[1] for match in found if match]
+    if not stamps:
+        return None
+    return datetime.strptime(max(stamps), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+
+
+def rows(rehearsed: Sequence[Rehearsed]) -> list[list[str]]:
+    """Given results, return them as the rows of a table: archive, verdict, seconds, and three lines of words each."""
+    found = []
+    for done in rehearsed:
+        each = done.result
+        found.append([each.archive, each.verdict, f"{each.seconds:.1f} s", f"SQL: {each.sql}"])
+        found.append(["", "", "", f"fixtures: {each.fixtures}"])
+        found.append(["", "", "", f"SQL and fixtures: {each.both}"])
+        if done.fault:
+            found.append(["", "", "", done.fault])
+    return found

@@ -1,0 +1,52 @@
+"""Everything that a tick needs, tried without changing anything: for set-up, and for a person who wonders."""
+
+from __future__ import annotations
+
+from ..django_app.environment import application_dsn, check_user, owner_dsn
+from ..postgres.dsn import dump_program
+from ..postgres.facts import database_facts
+from ..postgres.fitness import unfit
+from ..postgres.session import connect_directly, server_major
+from ..settings import Settings
+
+
+def check(settings: Settings) -> list[str]:
+    """Given the settings, try the parts one by one; return one line about each.
+
+    :raises BackupsError: the first part that cannot be used, with a hint
+    """
+    from ..django_app.process import FixturesProcess
+    from ..openpgp.keyring import Keyring
+    from ..postgres.snapshot import exported_snapshot
+    from ..state import State
+    from ..storage.s3 import Store
+
+    check_user()
+    lines = []
+    dsn, environment = application_dsn(settings)
+    with connect_directly(dsn) as connection:
+        major = server_major(connection)
+        role = owner_dsn(settings)[0].user
+        problems = unfit(connection, database_facts(connection), role or dsn.user)
+    lines.append(f"{dsn}: PostgreSQL {major}, read by {dump_program(major)}")
+    with exported_snapshot(dsn, settings.lock_timeout) as snapshot:
+        lines.append(f"every one of {len(snapshot.tables)} tables can be locked and read")
+    lines += [f"WARNING: an archive's SQL will not load as the application's role {role}: {each}" for each in problems]
+    state = State(settings.state_path)
+    with state.lock(), state.work_folder() as folder:
+        python = settings.virtualenv / "bin" / "python"
+        with FixturesProcess.start(python, settings.application_path, environment, folder) as process:
+            tables = process.registry.business_tables(settings.business_apps)
+            apps = ", ".join(settings.business_apps)
+            lines.append(f"Django {process.registry.django}: business apps {apps}, {len(tables)} tables")
+    if settings.encryption:
+        for fingerprint in settings.recipients:
+            status = Keyring(settings.gnupg_home).usable_for_encryption(fingerprint)
+            end = f"until {status.expires:%Y-%m-%d}" if status.expires else "without end"
+            lines.append(f"key {fingerprint} can encrypt, {end}")
+    else:
+        lines.append("encryption is OFF: archives can be read by whoever reads the bucket")
+    store = Store(settings.store)
+    store.check()
+    lines.append(f"{store} can be listed")
+    return lines

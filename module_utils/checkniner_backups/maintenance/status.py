@@ -1,0 +1,88 @@
+"""What this server knows about its backups: for people who ask, and for monitoring. Reads only."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import BackupsError
+from ..settings import Settings
+from ..state import State
+
+WARN_DAYS = 30
+"""Days before a key's end from which on every tick warns."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Ages are in seconds; None is "not known". `problems` is empty where all is well."""
+
+    last_key: str | None
+    last_size: int | None
+    last_saved_age: float | None
+    last_full_look_age: float | None
+    keys: tuple[dict[str, Any], ...]
+    local_archives: int
+    problems: tuple[str, ...]
+    last_good_drill_age: float | None = None
+
+
+def status(settings: Settings, *, drill: bool = False) -> Status:
+    """Given the settings, return what is known without asking the database or the store.
+
+    :param drill: ask the store when the last good drill was; its record is listed, not read
+    :raises StoreError: the store cannot be asked
+    """
+    saved = State(settings.state_path).load()
+    now = time.time()
+    problems = list(key_problems(settings))
+    if saved is None:
+        problems.append("nothing is known to be in the store")
+    elif saved.shape != settings.shape():
+        problems.append("the settings have changed since the last archive; the next tick saves")
+    drilled = _last_drill(settings, now) if drill else None
+    if drill and drilled is None:
+        problems.append("no good drill is known: run drill.yml on the machine that holds the private key")
+    folder = settings.archives_path
+    return Status(
+        last_key=saved.key if saved else None,
+        last_size=saved.size if saved else None,
+        last_saved_age=now - saved.at if saved else None,
+        last_full_look_age=now - saved.full_look_at if saved else None,
+        keys=tuple(_keys(settings)),
+        local_archives=len(list(folder.glob("*T*.tar.gz*"))) if folder.is_dir() else 0,
+        problems=tuple(problems),
+        last_good_drill_age=drilled,
+    )
+
+
+def _last_drill(settings: Settings, now: float) -> float | None:
+    from ..drill.record import last_good
+    from ..storage.s3 import Store
+
+    moment = last_good(Store(settings.store))
+    return now - moment.timestamp() if moment else None
+
+
+def key_problems(settings: Settings) -> list[str]:
+    """Given the settings, return what is or will soon be wrong with the keys, one text each."""
+    return [key["problem"] for key in _keys(settings) if key["problem"]]
+
+
+def _keys(settings: Settings) -> list[dict[str, Any]]:
+    if not settings.encryption:
+        return []
+    from ..openpgp.keyring import Keyring
+
+    found = []
+    for fingerprint in settings.recipients:
+        days, problem = None, ""
+        try:
+            days = Keyring(settings.gnupg_home).usable_for_encryption(fingerprint).days_left
+            if days is not None and days < WARN_DAYS:
+                problem = f"key {fingerprint} expires in {days:.0f} days: backups will stop then"
+        except BackupsError as error:
+            problem = error.message
+        found.append({"fingerprint": fingerprint, "days_left": days, "problem": problem})
+    return found

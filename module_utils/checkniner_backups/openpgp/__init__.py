@@ -1,0 +1,1 @@
+"""GnuPG: its processes, keyrings, and streams that encrypt and decrypt."""

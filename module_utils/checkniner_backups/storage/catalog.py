@@ -1,0 +1,175 @@
+"""What is stored: which archive is the newest, which one was the newest at a moment.
+
+The keys sort by time and hold natural delimiters, so a LIST can be asked for the years, the months of one year, the
+days of one month, the archives of one day: four requests to the newest, however many there are and however old it is.
+Where a level holds nothing of ours (other keys live below the prefix too), the walk steps back to the one before.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Protocol
+
+from ..errors import NotFoundError, SettingsError
+from ..system.timestamps import parse_moment
+from .client import Page, StoredObject
+from .s3 import ARCHIVE_NAME
+
+_LEVELS = (("-", re.compile(r"[0-9]{4}-\Z")), ("-", re.compile(r"[0-9]{4}-[0-9]{2}-\Z")),
+           ("T", re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T\Z")))  # fmt: skip
+_STAMP = "%Y-%m-%dT%H:%M:%S"
+
+
+class Listing(Protocol):
+    """What this room needs of a store."""
+
+    prefix: str
+
+    def pages(self, prefix: str | None = None, delimiter: str = "") -> Iterator[Page]:
+        """Given a key prefix and a delimiter, yield what is there, one request at a time."""
+        ...
+
+
+@dataclass(frozen=True)
+class Archive:
+    """A stored archive. `stamp` is the aware UTC time in its key, `size` is in bytes."""
+
+    key: str
+    stamp: datetime
+    size: int
+    encrypted: bool
+
+    @property
+    def name(self) -> str:
+        """The file name: the key without the prefix."""
+        return file_name(self.stamp, self.encrypted)
+
+
+def file_name(stamp: datetime, encrypted: bool) -> str:
+    """Given an archive's aware time and whether it is encrypted, return its file name."""
+    return f"{_text(stamp)}.tar.gz{'.gpg' if encrypted else ''}"
+
+
+def parse(key: str, prefix: str, size: int = 0) -> Archive | None:
+    """Given a key, the store's prefix and a size in bytes, return the archive. None if the key is not one of ours."""
+    match = ARCHIVE_NAME.match(key[len(prefix) :]) if key.startswith(prefix) else None
+    if not match:
+        return None
+    try:
+        stamp = datetime.strptime(match[1], _STAMP).replace(tzinfo=timezone.utc)
+    except ValueError:  # the 31st of February
+        return None
+    return Archive(key, stamp, size, encrypted=match[2] is not None)
+
+
+def newest(store: Listing) -> Archive | None:
+    """Given a store, return its newest archive, None if there is none. Four LISTs, unless other keys are in the way."""
+    return next(_walk(store, "", ""), None)
+
+
+def newest_at_or_before(store: Listing, moment: datetime) -> Archive | None:
+    """Given an aware moment, return the archive that was the newest then. None if there was none yet."""
+    return next(_walk(store, "", _text(moment)), None)
+
+
+def oldest_after(store: Listing, moment: datetime) -> Archive | None:
+    """Given an aware moment, return the first archive after it. None if there is none."""
+    return next(_walk(store, _text(moment), "", newest_first=False), None)
+
+
+def around(store: Listing, moment: datetime) -> tuple[Archive | None, Archive | None]:
+    """Given an aware moment, return the last archive at or before it and the first one after it."""
+    return newest_at_or_before(store, moment), oldest_after(store, moment)
+
+
+def all_archives(store: Listing) -> Iterator[Archive]:
+    """Given a store, yield all its archives, newest first. A month is listed when its first archive is asked for."""
+    for year in _prefixes(store, "", 0):
+        for month in _prefixes(store, year, 1):
+            yield from _archives(store, month)
+
+
+def pick(store: Listing, moment: datetime | None = None) -> Archive:
+    """Given an aware moment or none, return the archive to restore: the newest one, or the newest at that moment.
+
+    :raises NotFoundError: there is none; the message says what there is around that time
+    """
+    found = newest(store) if moment is None else newest_at_or_before(store, moment)
+    if found:
+        return found
+    hint = "check the bucket and the prefix; keys look like " + store.prefix + "2026-11-22T19:35:00.tar.gz.gpg"
+    if moment is None:
+        raise NotFoundError(f"no archive in {store}", hint)
+    after = oldest_after(store, moment)
+    when = f"{_text(moment)} UTC"
+    if after is None:
+        raise NotFoundError(f"no archive at or before {when} in {store}: there is none at all", hint)
+    raise NotFoundError(
+        f"no archive at or before {when} in {store}", f"the oldest one is {after.name} ({_text(after.stamp)} UTC)"
+    )
+
+
+def choose(store: Listing, archive: str = "latest", at: str = "") -> Archive:
+    """Given `latest` or a key, or a time in words, return the archive that is meant.
+
+    :raises SettingsError: the key or the time cannot be understood, or both are given
+    :raises NotFoundError: there is none
+    """
+    if at:
+        if archive not in ("", "latest"):
+            raise SettingsError("both an archive and a time are given", "give one of them")
+        return pick(store, parse_moment(at))
+    if archive in ("", "latest"):
+        return pick(store)
+    folder = archive.rpartition("/")[0]
+    # A key may also be that of a safety backup, which lies deeper and is never "the newest".
+    found = parse(archive, f"{folder}/" if folder else "") if archive.startswith(store.prefix) else None
+    if found is None:
+        raise SettingsError(
+            f"{archive!r} is not an archive's key", f"it looks like {store.prefix}2026-11-22T19:35:00.tar.gz.gpg"
+        )
+    return found
+
+
+def _text(moment: datetime) -> str:
+    return moment.astimezone(timezone.utc).strftime(_STAMP)
+
+
+def _walk(store: Listing, after: str, until: str, *, newest_first: bool = True) -> Iterator[Archive]:
+    """Walk the archives with `after` < stamp <= `until` (empty: no bound), listing a day when it is reached.
+
+    Texts are compared, not times: a year, month or day is the start of the stamps in it.
+    """
+
+    def within(start: str) -> bool:
+        return (not until or start <= until[: len(start)]) and start >= after[: len(start)]
+
+    for year in filter(within, _prefixes(store, "", 0, newest_first)):
+        for month in filter(within, _prefixes(store, year, 1, newest_first)):
+            for day in filter(within, _prefixes(store, month, 2, newest_first)):
+                for archive in _archives(store, day, newest_first):
+                    stamp = _text(archive.stamp)
+                    if stamp > after and (not until or stamp <= until):
+                        yield archive
+
+
+def _prefixes(store: Listing, start: str, level: int, newest_first: bool = True) -> list[str]:
+    """Given the start of a stamp, return the next longer ones that are stored ("2026-" to "2026-11-")."""
+    delimiter, form = _LEVELS[level]
+    pages = store.pages(store.prefix + start, delimiter)
+    found = {prefix[len(store.prefix) :] for page in pages for prefix in page.prefixes}
+    return sorted(filter(form.match, found), reverse=newest_first)
+
+
+def _archives(store: Listing, start: str, newest_first: bool = True) -> list[Archive]:
+    objects = (each for page in store.pages(store.prefix + start) for each in page.objects)
+    return _sorted(objects, store.prefix, newest_first)
+
+
+def _sorted(objects: Iterable[StoredObject], prefix: str, newest_first: bool) -> list[Archive]:
+    """Given objects in any order, return the archives among them, sorted. Of two with one stamp, encrypted is newer."""
+    found = (parse(each.key, prefix, each.size) for each in objects)
+    return sorted(filter(None, found), key=lambda each: (each.stamp, each.encrypted), reverse=newest_first)

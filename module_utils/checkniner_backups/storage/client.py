@@ -1,0 +1,86 @@
+"""The client of boto3 that a store uses, and what it says of objects, in our words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import Any
+
+from ..settings import StoreSettings
+
+ATTEMPTS = 3
+"""How often a request is tried, pauses between."""
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """One object as the store describes it. A listing knows no metadata: there, `sha256` is empty.
+
+    :ivar size: bytes
+    :ivar modified: aware, UTC
+    :ivar etag: without quotes
+    :ivar sha256: what the uploader said of the content (hex), or empty
+    """
+
+    key: str
+    size: int
+    modified: datetime | None = None
+    etag: str = ""
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One answer to LIST: the objects, and what the delimiter rolled up."""
+
+    objects: tuple[StoredObject, ...]
+    prefixes: tuple[str, ...]
+
+
+def import_client() -> None:
+    """Import what the first request needs: a quarter of a second, which a caller may spend while others read."""
+    import boto3  # noqa: F401
+    import s3transfer.manager  # noqa: F401
+
+
+def make_client(settings: StoreSettings) -> Any:
+    """Given the settings of a store, return a client of boto3. With no network it fails within about 20 seconds."""
+    import boto3
+    from botocore.config import Config
+
+    keys: dict[str, Any] = {}
+    if settings.access_key:
+        keys = {"aws_access_key_id": settings.access_key, "aws_secret_access_key": settings.secret_key}
+        if settings.session_token:
+            keys["aws_session_token"] = settings.session_token
+    session = boto3.session.Session(**keys)
+    checksums: Any = settings.checksums
+    addressing: Any = {"addressing_style": settings.addressing_style}
+    return session.client(
+        "s3",
+        endpoint_url=settings.endpoint_url or None,
+        region_name=settings.region or session.region_name or "us-east-1",
+        verify=settings.ca_bundle or None,
+        config=Config(
+            signature_version="s3v4",  # presigned URLs too, which default to an older one in some regions
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            request_checksum_calculation=checksums,
+            response_checksum_validation=checksums,
+            s3=addressing,
+        ),
+    )
+
+
+def described(key: str, entry: Mapping[str, Any], size: str) -> StoredObject:
+    modified = entry.get("LastModified")
+    metadata = {name.lower(): value for name, value in entry.get("Metadata", {}).items()}  # some change the case
+    return StoredObject(
+        key=key,
+        size=int(entry[size]),
+        modified=modified.astimezone(timezone.utc) if modified else None,
+        etag=str(entry.get("ETag", "")).strip('"'),
+        sha256=metadata.get("sha256", ""),
+    )

@@ -1,0 +1,76 @@
+"""A moment as people write it: "2026-11-20 14:35", in local time unless it says otherwise."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timezone, tzinfo
+
+from ..errors import SettingsError
+
+_HINT = 'write "2026-11-20 14:35" (local time), "2026-11-20T14:35:00Z", "... +02:00" or "... Europe/Berlin"'
+_FORM = re.compile(
+    r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ]\s*(?P<time>[0-9]{2}:[0-9]{2})(?P<seconds>:[0-9]{2})?"
+    r"\s*(?:(?P<offset>[+-][0-9]{2}(?::?[0-9]{2})?)|(?P<zone>[A-Za-z][A-Za-z0-9_+/-]*))?\Z"
+)
+_ARCHIVE = re.compile(r"(?:.*/)?([0-9T:-]{19})\.tar\.gz(?:\.gpg)?\Z", re.DOTALL)
+
+
+def parse_moment(text: str, local_zone: tzinfo | None = None) -> datetime:
+    """Given a date and a time, return the moment (aware, UTC).
+
+    Seconds may be left out. A zone may follow: `Z`, `+02:00`, a name like `Europe/Berlin`. An archive's file name
+    stands for its stamp, which is UTC.
+
+    :param local_zone: what a time without a zone means; none for this machine's zone
+    :raises SettingsError: another form, no such date or zone, or a time that a clock change made twofold or skipped
+    """
+    text = text.strip()
+    archive = _ARCHIVE.match(text)
+    match = _FORM.match(f"{archive[1]}Z" if archive else text)
+    if not match:
+        raise SettingsError(f"{text!r} is no moment", _HINT)
+    try:
+        naive = datetime.fromisoformat(f"{match['date']}T{match['time']}{match['seconds'] or ':00'}")
+    except ValueError as error:
+        raise SettingsError(f"{text!r} is no moment: {error}", _HINT) from None
+    if match["offset"]:
+        return _in_utc(text, naive, _fixed(text, match["offset"]))
+    return _in_utc(text, naive, _named(text, match["zone"]) if match["zone"] else local_zone)
+
+
+def _fixed(text: str, offset: str) -> tzinfo:
+    digits = offset[1:].replace(":", "").ljust(4, "0")
+    try:
+        zone = datetime.fromisoformat(f"2000-01-01T00:00:00{offset[0]}{digits[:2]}:{digits[2:]}").tzinfo
+    except ValueError:
+        zone = None
+    if zone is None:
+        raise SettingsError(f"{text!r} has no usable offset", _HINT)
+    return zone
+
+
+def _named(text: str, name: str) -> tzinfo:
+    from zoneinfo import ZoneInfo
+
+    if name.upper() in ("Z", "UTC", "GMT"):
+        return timezone.utc
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):  # unknown; a path that leaves the zones' folder; a folder
+        hint = 'use a name like "Europe/Berlin" (package tzdata), or an offset like +02:00'
+        raise SettingsError(f"no time zone {name!r} in {text!r}", hint) from None
+
+
+def _in_utc(text: str, naive: datetime, zone: tzinfo | None) -> datetime:
+    """Given a time without a zone and the zone (none: this machine's), return the moment, if there is exactly one."""
+    try:
+        first, second = (naive.replace(fold=fold, tzinfo=zone).astimezone(timezone.utc) for fold in (0, 1))
+        exists = first.astimezone(zone).replace(tzinfo=None) == naive
+    except (OverflowError, OSError):
+        raise SettingsError(f"{text!r} is too far away", _HINT) from None
+    if first == second and exists:
+        return first
+    hint = f'give the offset that you mean, for example "{naive:%Y-%m-%d %H:%M}Z" for UTC'
+    if exists:
+        raise SettingsError(f"{text!r} happened twice: the clock was set back then", hint)
+    raise SettingsError(f"{text!r} never happened: the clock was set forward then", hint)
