@@ -81,10 +81,10 @@ def test_a_throwaway_server(victim: Path, open_folder: Path, monkeypatch: pytest
 def test_the_program_for_the_applications_interpreter(victim: Path, open_folder: Path) -> None:
     account = unprivileged()
     account.own(open_folder)
-    guess = open_folder / f"application-side-{os.getpid()}-{threading.get_ident()}.zip"
+    guess = open_folder / f"checkniner-worker-{os.getpid()}-{threading.get_ident()}.zip"
     replaced(guess, victim)
     with Interpreter.launch(Path(sys.executable), Path("/"), {}, open_folder, account):
         (program,) = set(open_folder.iterdir()) - {guess}
         assert (program.stat().st_uid, program.stat().st_mode & 0o777) == (account.user_id, 0o600)
-        assert program.name.startswith("application-side-")
+        assert program.name.startswith("checkniner-worker-")
     assert set(open_folder.iterdir()) == {guess}

@@ -102,7 +102,7 @@ def test_no_fault_of_an_archive_reaches_the_live_database(restorer: Restorer) ->
     assert digest_of(restorer.database) == before
 
 
-@pytest.mark.parametrize(("source", "victim"), [("sql", "psql"), ("fixtures", "application-side")])
+@pytest.mark.parametrize(("source", "victim"), [("sql", "psql"), ("fixtures", "checkniner-worker")])
 def test_who_loads_is_killed(restorer: Restorer, source: str, victim: str) -> None:
     before = digest_of(restorer.database)
     new = restorer.create()
@@ -149,7 +149,7 @@ def loaders(victim: str, folder: str) -> Iterator[int]:
         if victim == "psql":
             found = words[0].endswith(b"/psql") and b"ON_ERROR_STOP=1" in words
         else:
-            found = ours and (b"migrate" in words or b"application-side" in b" ".join(words))
+            found = ours and (b"migrate" in words or b"checkniner-worker" in b" ".join(words))
         if found:
             yield int(entry.name)
 

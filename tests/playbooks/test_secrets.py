@@ -66,7 +66,7 @@ def test_no_secret_shows_anywhere(operated: Operated) -> None:
 def the_applications_environment(operated: Operated) -> None:
     python = str(operated.application.python)
     seen = {line: words for line, words in operated.spy.environments.items() if line.startswith(python)}
-    assert any("application-side" in line for line in seen), list(seen)
+    assert any("checkniner-worker" in line for line in seen), list(seen)
     for line, words in seen.items():
         assert not [word.partition("=")[0] for word in words if word.startswith(OURS)], line
 

@@ -62,7 +62,7 @@ def write_program(folder: Path, account: Account) -> Path:
 
     :returns: the zip's path
     """
-    descriptor, path = tempfile.mkstemp(prefix="worker-", suffix=".zip", dir=folder)
+    descriptor, path = tempfile.mkstemp(prefix="checkniner-worker-", suffix=".zip", dir=folder)
     with os.fdopen(descriptor, "wb") as file, zipfile.ZipFile(file, "w") as program:
         account.own_open(file)
         for module in _MODULES:
