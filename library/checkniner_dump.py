@@ -61,6 +61,10 @@ members:
   returned: changed
   type: list
   elements: dict
+missing:
+  description: The apps whose fixture could not be read, with the reason. The SQL is complete all the same.
+  returned: success
+  type: dict
 """
 
 from ansible.module_utils.basic import AnsibleModule
@@ -76,6 +80,7 @@ def dump(module: AnsibleModule) -> dict[str, Any]:
     with backup.prepared(settings_of(module), force=module.params["force"], patience=PATIENCE) as job:
         verdict = backup.first_look(job)
         members: tuple[Any, ...] = ()
+        missing = job.saved.missing if job.saved else {}
         if verdict is None:
             try:
                 folder.mkdir(mode=0o700)
@@ -84,7 +89,7 @@ def dump(module: AnsibleModule) -> dict[str, Any]:
             keep = False
             try:
                 dumped = backup.look(job, folder)
-                verdict = dumped.verdict
+                verdict, missing = dumped.verdict, dumped.missing
                 members = dumped.dataset.members if dumped.dataset else ()
                 keep = verdict.changed and not module.check_mode
             finally:
@@ -94,6 +99,7 @@ def dump(module: AnsibleModule) -> dict[str, Any]:
         "changed": verdict.changed,
         "look": verdict.look.name.lower(),
         "reason": verdict.reason,
+        "missing": dict(missing),
         "members": [{"name": each.name, "size": each.size, "sha256": each.sha256} for each in members],
     }
 

@@ -9,6 +9,9 @@ import os
 DATABASES["other"] = {**DATABASES["default"], "NAME": "elsewhere"}
 DATABASE_ROUTERS = ["checkniner.other.Router"]
 class Router:
+    def db_for_read(self, model, **hints):
+        return "other" if model._meta.label_lower in os.environ["ELSEWHERE"].split() else None
+    db_for_write = db_for_read
     def allow_migrate(self, db, app_label, model_name=None, **hints):
         return (f"{app_label}.{model_name}" in os.environ["ELSEWHERE"].split()) == (db == "other")
 """

@@ -184,7 +184,9 @@ def unknown_app(world: World) -> CompletedProcess[str]:
 
 
 def routed_model(world: World) -> CompletedProcess[str]:
-    return tick_of(world, **other_settings.keep_elsewhere(world.server.application, "checkouts.pilotweight"))
+    routed = other_settings.keep_elsewhere(world.server.application, "checkouts.pilotweight")
+    with environment(world, CHECKNINER_BACKUPS_BUSINESS_APPS="auth,checkouts"):
+        return tick_of(world, **routed)
 
 
 def closed_table(world: World) -> CompletedProcess[str]:

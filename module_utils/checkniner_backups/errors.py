@@ -138,6 +138,12 @@ class StrangerError(BackupsError):
     exit_status = 15
 
 
+class PartialArchiveError(BackupsError):
+    """The newest archive lacks a fixture that could not be read; its SQL and the other fixtures are in the store."""
+
+    exit_status = 16
+
+
 class BusyError(BackupsError):
     """Another tick holds the lock. 75 is EX_TEMPFAIL of sysexits.h: try again later."""
 

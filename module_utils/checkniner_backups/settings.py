@@ -54,7 +54,8 @@ class Settings:
     store: StoreSettings
     recipients: tuple[str, ...] = ()
     encryption: bool = True
-    business_apps: tuple[str, ...] = ("auth", "checkouts")
+    business_apps: tuple[str, ...] = ()
+    """Empty: all apps but those that only record what was done."""
     ignored_fields: tuple[str, ...] = ()
     database_url: str = field(default="", repr=False)
     gnupg_home: Path = Path()
@@ -186,7 +187,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         ),
         recipients=recipients,
         encryption=encryption,
-        business_apps=tuple(get("BUSINESS_APPS", "auth,checkouts").replace(",", " ").split()),
+        business_apps=tuple(get("BUSINESS_APPS").replace(",", " ").split()),
         ignored_fields=tuple(get("IGNORED_FIELDS").lower().replace(",", " ").split()),
         database_url=get("DATABASE_URL"),
         gnupg_home=Path(get("GNUPG_HOME", str(state_path / "gnupg"))),

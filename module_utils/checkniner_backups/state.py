@@ -55,6 +55,10 @@ class Saved:
     :param seen_in_store_at: when the archive was last seen there
     :param django: version of Django that wrote the fixtures
     :param migrations_table: where Django notes the migrations, with its schema
+    :param warnings: what is outside of this archive, or may change unnoticed; one text each
+    :param missing: the apps whose fixture the archive lacks, with the reason
+    :param inexact: the apps whose fixture is not exact, with what is not
+    :param last_whole: key of the newest archive that lacked nothing; empty where there is none
     """
 
     key: str
@@ -72,6 +76,10 @@ class Saved:
     seen_in_store_at: float
     django: str
     migrations_table: str = "django_migrations"
+    warnings: tuple[str, ...] = ()
+    missing: dict[str, str] = field(default_factory=dict)
+    inexact: dict[str, list[str]] = field(default_factory=dict)
+    last_whole: str = ""
 
     def to_json(self) -> str:
         """Return this as JSON."""
@@ -86,6 +94,7 @@ def parse_saved(text: str) -> Saved | None:
             return None
         data["fingerprint"] = Fingerprint(**data["fingerprint"])
         data["business_tables"] = tuple(data["business_tables"])
+        data["warnings"] = tuple(data.get("warnings", ()))
         for name in ("at", "full_look_at", "seen_in_store_at"):
             data[name] = float(data[name])
         for name in ("key", "shape", "source", "mark"):

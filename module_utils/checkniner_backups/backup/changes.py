@@ -24,7 +24,7 @@ look and is no change by itself: it may be another app's.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from ..postgres.snapshot import Snapshot, Table
 
 MIGRATIONS_TABLE = "django_migrations"
+_WHILE_PARTIAL = 3600.0
+"""Seconds between two full comparisons while the newest archive lacks a fixture."""
 
 
 class Look(Enum):
@@ -77,7 +79,16 @@ def full_look_due(saved: Saved, now: float, every: float) -> bool:
 
     A clock that went back makes it due as well.
     """
-    return not 0 <= now - saved.full_look_at < every
+    return not 0 <= now - saved.full_look_at < full_look_interval(saved, every)
+
+
+def full_look_interval(saved: Saved, every: float) -> float:
+    """Given the interval (seconds) of the settings, return the one that counts: shorter while a fixture is missing.
+
+    What mends a fixture may be a new version of the application's code, which changes no row: only the full comparison
+    notices it.
+    """
+    return min(every, _WHILE_PARTIAL) if saved.missing else every
 
 
 def by_mark(saved: Saved, mark: str) -> Verdict | None:
@@ -94,8 +105,18 @@ def by_rows(saved: Saved, now: Fingerprint) -> Verdict | None:
     return None
 
 
-def by_everything(saved: Saved | None, why_not: str, now: Fingerprint, fixtures: Mapping[str, str]) -> Verdict:
-    """Given the fingerprint and the digests (hex) of the business apps' fixtures now, return the final word."""
+def by_everything(
+    saved: Saved | None,
+    why_not: str,
+    now: Fingerprint,
+    fixtures: Mapping[str, str],
+    missing: Collection[str] = (),
+) -> Verdict:
+    """Given the fingerprint and the digests (hex) of the business apps' fixtures now, return the final word.
+
+    :param missing: apps whose fixture could not be read now. Their rows decide alone: where these are equal, the
+        archive in the store is at least as good as a new one. Where not all rows can be compared, nothing is known.
+    """
     if saved is None:
         return Verdict(True, Look.FULL, why_not)
     reasons = []
@@ -105,9 +126,12 @@ def by_everything(saved: Saved | None, why_not: str, now: Fingerprint, fixtures:
         reasons.append(f"rows of {', '.join(names)}")
     if now.catalogue != saved.fingerprint.catalogue:
         reasons.append("columns of the business tables")
-    names = sorted(app for app in {*saved.fixtures, *fixtures} if saved.fixtures.get(app) != fixtures.get(app))
+    compared = {*saved.fixtures, *fixtures} - (set(missing) if now.whole else set())
+    names = sorted(app for app in compared if saved.fixtures.get(app) != fixtures.get(app))
     if names:
         reasons.append(f"fixtures of {', '.join(names)}")
+    if readable := sorted(set(saved.missing) - set(missing) - set(names)):
+        reasons.append(f"fixtures of {', '.join(readable)}, which can be read again")
     if reasons:
         return Verdict(True, Look.FULL, f"different from the last archive: {'; '.join(reasons)}")
     return Verdict(False, Look.FULL, "rows and fixtures of the business apps are those of the last archive")

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from ..postgres.digest import TableDigest
 from ..state import Fingerprint, Saved
 from . import changes
 from .changes import Look, Verdict
+from .coverage import Coverage, coverage
 from .readers import Part, RowReader, side_by_side
 from .run import Job
 
@@ -36,16 +37,20 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Dumped:
-    """What looking and dumping came to. Where the verdict is "unchanged", the other fields are empty.
+    """What looking and dumping came to. Where the verdict is "unchanged", the other fields but `missing` are empty.
 
     :param memory: what to remember once the store has confirmed the archive; key, size and digest are not known yet
     :param fault: the full look found a change that a cheap look had not seen
+    :param missing: apps whose fixture could not be read, with the reason
+    :param apps: the business apps
     """
 
     verdict: Verdict
     dataset: Dataset | None = None
     memory: Saved | None = None
     fault: bool = False
+    missing: Mapping[str, str] = field(default_factory=dict)
+    apps: tuple[str, ...] = ()
 
 
 def look_and_dump(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
@@ -102,7 +107,7 @@ class _Attempt:
             )
             if cheap and self.job.saved and not due and not self.job.force:
                 self.job.state.store_over(self.job.saved, replace(self.job.saved, mark=snapshot.mark))
-                return Dumped(cheap)
+                return Dumped(cheap, missing=self.job.saved.missing)
             return self._third_look(snapshot, moment, cheap, known)
 
     def _second_look(self, snapshot: Snapshot) -> tuple[Verdict | None, dict[int, TableDigest]]:
@@ -128,26 +133,31 @@ class _Attempt:
             if starting:
                 starting.read()
             # What is wrong with an app is told before it is read.
-            process.registry.business_tables(self.job.settings.business_apps)
+            self._coverage(process.registry, snapshot)
 
         folder = self.folder / "dataset"
         shutil.rmtree(folder, ignore_errors=True)  # of an earlier attempt
         folder.mkdir(mode=0o700)
         dataset = dump(snapshot, process, folder, self.job.settings.migration_wait, known, before_fixtures=ready)
         memory = self._memory(snapshot, moment, dataset, process.registry)
-        verdict = changes.by_everything(self.job.saved, self.job.why_not, memory.fingerprint, memory.fixtures)
+        verdict = changes.by_everything(
+            self.job.saved, self.job.why_not, memory.fingerprint, memory.fixtures, memory.missing
+        )
         if self.job.force and not verdict.changed:
             verdict = Verdict(True, Look.NONE, "asked for, changed or not")
         if not verdict.changed and self.job.saved:
             # Equal but for `django_migrations` perhaps: another app's migration need not be looked into twice.
-            seen = replace(self.job.saved, mark=snapshot.mark, full_look_at=moment, fingerprint=memory.fingerprint)
+            seen = replace(
+                self.job.saved, mark=snapshot.mark, full_look_at=moment, fingerprint=memory.fingerprint,
+                missing=memory.missing,
+            )  # fmt: skip
             self.job.state.store_over(self.job.saved, seen)
-            return Dumped(verdict)
+            return Dumped(verdict, missing=memory.missing)
         same_django = self.job.saved is not None and self.job.saved.django == memory.django
         fault = same_django and not self.job.force and (cheap is not None or self._mark_says_unchanged(snapshot))
-        for app, labels in process.registry.elsewhere.items():
-            log.warning("in no archive, for a database router keeps it elsewhere: %s of app %s", ", ".join(labels), app)
-        return Dumped(verdict, dataset, memory, fault)
+        for warning in memory.warnings:
+            log.warning("%s", warning)
+        return Dumped(verdict, dataset, memory, fault, memory.missing, self._coverage(process.registry, snapshot).apps)
 
     def _mark_says_unchanged(self, snapshot: Snapshot) -> bool:
         return self.job.saved is not None and changes.by_mark(self.job.saved, snapshot.mark) is not None
@@ -188,20 +198,24 @@ class _Attempt:
             self._watched(snapshot, hashing)
         return hashing.fingerprint, hashing.digests
 
+    def _coverage(self, registry: Registry, snapshot: Snapshot) -> Coverage:
+        return coverage(registry, self.job.settings.business_apps, snapshot, changes.MIGRATIONS_TABLE)
+
     def _memory(self, snapshot: Snapshot, moment: float, dataset: Dataset, registry: Registry) -> Saved:
-        apps = self.job.settings.business_apps
-        names = [snapshot.full_name(name) for name in registry.tables(apps)]
+        counted = self._coverage(registry, snapshot)
+        apps, names = counted.apps, counted.tables
         ignored: dict[str, list[str]] = {}
         noisy_apps = set()
         for path in self.job.settings.ignored_fields:
             name, column = registry.column_of(path)
-            table = snapshot.find(name)
-            for each in snapshot.family(table)[0] if table else ():
-                ignored.setdefault(each.quoted, []).append(column)
-                noisy_apps.add(path.split(".")[0])
+            for table in snapshot.in_every_schema(name):
+                for each in snapshot.family(table)[0]:
+                    ignored.setdefault(each.quoted, []).append(column)
+                    noisy_apps.add(path.split(".")[0])
         migrations = snapshot.full_name(changes.MIGRATIONS_TABLE)
         fingerprint, _ = self._fingerprint(snapshot, names, migrations, ignored, dataset.digests)
         members = {member.name: member.sha256 for member in dataset.members}
+        report = dataset.fixtures
         # A field that is ignored stands in the fixture all the same: there the rows' digests decide alone, if they can.
         left_out = noisy_apps if fingerprint.whole else set()
         fixtures = {
@@ -210,9 +224,11 @@ class _Attempt:
         return Saved(
             key="", size=0, sha256="", at=moment, shape=self.job.settings.shape(), source=self.job.dsn.place(),
             mark=snapshot.mark,
-            business_tables=tuple(names), ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
+            business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
             full_look_at=moment, seen_in_store_at=0, django=registry.django,
-            migrations_table=migrations,
+            migrations_table=migrations, warnings=tuple(counted.warnings()),
+            missing=dict(report.missing) if report else {},
+            inexact={app: list(lines) for app, lines in report.inexact.items()} if report else {},
         )  # fmt: skip
 
 

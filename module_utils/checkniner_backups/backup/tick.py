@@ -9,15 +9,22 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..django_app.environment import application_dsn, check_user, owner_dsn
-from ..errors import ArchiveError, CheapLooksError, DatabaseError, EmptyDatabaseError, StrangerError
+from ..errors import (
+    ArchiveError,
+    CheapLooksError,
+    DatabaseError,
+    EmptyDatabaseError,
+    PartialArchiveError,
+    StrangerError,
+)
 from ..postgres.mark import cheap_mark
 from ..settings import Settings
 from ..state import State, write_durably
@@ -38,12 +45,30 @@ _MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run did. `size` is in bytes; `key` is empty where nothing was saved."""
+    """What a run did. `size` is in bytes; `key` is empty where nothing was saved.
+
+    :param missing: the apps whose fixture the newest archive lacks, with the reason: no full success
+    """
 
     verdict: Verdict
     key: str = ""
     size: int = 0
     sha256: str = ""
+    missing: Mapping[str, str] = field(default_factory=dict)
+
+    def require_whole(self) -> None:
+        """Return if no fixture is missing.
+
+        :raises PartialArchiveError: one is; the message names apps and reasons
+        """
+        if self.missing:
+            raise PartialArchiveError(
+                "fixtures that cannot be read are missing from the newest archive: "
+                + "; ".join(f"{app}: {reason}" for app, reason in sorted(self.missing.items())),
+                "the SQL is complete, a restore with source=sql brings everything back; mend the row or the"
+                " application's code that is named here; the next full comparison, within an hour, or backup --force"
+                " then saves the fixtures too",
+            )
 
 
 def tick(settings: Settings, *, force: bool = False) -> Outcome:
@@ -56,11 +81,11 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
     """
     with prepared(settings, force=force) as job:
         if verdict := first_look(job):
-            return Outcome(verdict)
+            return Outcome(verdict, missing=job.saved.missing if job.saved else {})
         with job.state.work_folder() as folder:
             dumped = look(job, folder, meanwhile=_import_uploader)
             if not dumped.verdict.changed:
-                return Outcome(dumped.verdict)
+                return Outcome(dumped.verdict, missing=dumped.missing)
             packed = package(settings, folder)
             saved = upload(settings, folder, packed.path, packed.sha256)
     if job.stranger:
@@ -75,7 +100,7 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
             f"it is saved as {saved.key}; the application's code may write equal rows in another way since it was last"
             " deployed (a new natural_key, a library); if not, this is a fault of ours: please report it",
         )
-    return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256)
+    return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256, dumped.missing)
 
 
 def _import_uploader() -> None:
@@ -129,12 +154,17 @@ def look(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None)
 
     dumped = look_and_dump(job, folder, meanwhile)
     if dumped.dataset and dumped.memory:
-        dataset = dumped.dataset
+        dataset, memory = dumped.dataset, dumped.memory
         before = newest_before(job.settings, job.state.load(), job.stranger)
-        _keep_the_newest(job, dataset, before)
-        manifest = dataset.manifest(job.settings.name, _stamp(dumped.memory.at, before))
+        _keep_the_newest(job, dataset, dumped.apps, before)
+        manifest = dataset.manifest(job.settings.name, _stamp(memory.at, before))
+        if dumped.missing:
+            known = job.state.load()
+            last_whole = known.last_whole if known else ""
+            manifest = replace(manifest, fixtures={**manifest.fixtures, "last_whole": last_whole})
+            memory = replace(memory, last_whole=last_whole)
         write_durably(folder / _MANIFEST, manifest.to_json())
-        write_durably(folder / MEMORY, dumped.memory.to_json().encode())
+        write_durably(folder / MEMORY, memory.to_json().encode())
         if dumped.verdict.changed:
             _warn(job, dataset)
     return dumped
@@ -184,7 +214,7 @@ def _stamp(moment: float, before: datetime | None) -> datetime:
     return max(stamp, before + timedelta(seconds=1)) if before else stamp
 
 
-def _keep_the_newest(job: Job, dataset: Dataset, before: datetime | None) -> None:
+def _keep_the_newest(job: Job, dataset: Dataset, apps: Sequence[str], before: datetime | None) -> None:
     """A server that was just made again has an empty application; its archive must not become the newest one, for that
     is what its operator is about to restore.
 
@@ -192,10 +222,10 @@ def _keep_the_newest(job: Job, dataset: Dataset, before: datetime | None) -> Non
     """
     if job.force or before is None or job.state.load() is not None or dataset.fixtures is None:
         return
-    if dataset.fixtures.entered(job.settings.business_apps):
+    if dataset.fixtures.entered(apps):
         return
     raise EmptyDatabaseError(
-        f"nothing is saved: {', '.join(job.settings.business_apps)} hold nothing on this server, which has saved"
+        f"nothing is saved: {', '.join(apps)} hold nothing on this server, which has saved"
         f" nothing yet, and the store has archives, the newest of {before:%Y-%m-%d %H:%M} UTC",
         "restore that one: restore.yml -e source=sql; or, to start anew with an empty database: backup --force",
     )

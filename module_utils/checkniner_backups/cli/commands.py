@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+from collections.abc import Mapping
 from itertools import islice
+from typing import Any
 
 from ..backup import tick as backups
 from ..settings import Settings
@@ -15,16 +17,20 @@ log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
-    """One tick, then the watchdog: it hears of successes only."""
-    _report(backups.tick(settings), arguments)
+    """One tick, then the watchdog: it hears of full successes only."""
+    outcome = backups.tick(settings)
+    _report(outcome, arguments)
     for problem in _soon(settings):
         log.warning("%s", problem)
+    outcome.require_whole()
     _ping(settings.watchdog_url)
 
 
 def backup(settings: Settings, arguments: argparse.Namespace) -> None:
     """A backup by hand."""
-    _report(backups.tick(settings, force=arguments.force), arguments)
+    outcome = backups.tick(settings, force=arguments.force)
+    _report(outcome, arguments)
+    outcome.require_whole()
 
 
 def list_archives(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -86,9 +92,11 @@ def status(settings: Settings, arguments: argparse.Namespace) -> int:
             ["last full comparison", human_age(found.last_full_look_age), ""],
             ["local archives", str(found.local_archives), ""],
             *([["last good drill", human_age(found.last_good_drill_age), ""]] if arguments.drill else []),
-            *([f"key {key['fingerprint'][-16:]}", _life(key["days_left"]), ""] for key in found.keys),
+            *([f"key {key['fingerprint'][-16:]}", _life(key), ""] for key in found.keys),
         ]
         _say(table(rows, ["WHAT", "IS", ""]))
+        for note in found.notes:
+            _say(f"NOTE: {note}")
         for problem in found.problems:
             _say(f"PROBLEM: {problem}")
     return 1 if found.problems else 0
@@ -130,6 +138,7 @@ def _report(outcome: backups.Outcome, arguments: argparse.Namespace) -> None:
                     "sha256": outcome.sha256,
                     "look": outcome.verdict.look.name.lower(),
                     "reason": outcome.verdict.reason,
+                    "missing": dict(outcome.missing),
                 }
             )
         )
@@ -142,8 +151,11 @@ def _soon(settings: Settings) -> list[str]:
     return key_problems(settings) if "gnupg" in sys.modules else []
 
 
-def _life(days: float | None) -> str:
-    return "cannot be used" if days is None else f"expires in {days:.0f} days"
+def _life(key: Mapping[str, Any]) -> str:
+    if not key["usable"]:
+        return "cannot be used"
+    days = key["days_left"]
+    return "does not expire" if days is None else f"expires in {days:.0f} days"
 
 
 def _ping(url: str) -> None:

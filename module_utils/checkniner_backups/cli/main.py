@@ -45,6 +45,7 @@ exit status:
   13  done, but the watchdog could not be told
   14  not saved: the database is empty; on a new server, the archives in the store are to be restored
   15  saved, but another server saves below the same prefix
+  16  saved, but a fixture could not be read and is missing; the SQL is complete
   75  another run is at work
   128 and more: stopped by a signal (its number added); nothing half-done stays
 """

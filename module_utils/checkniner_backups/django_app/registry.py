@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from ..errors import SettingsError
+
+NOISY_APPS = frozenset({"admin", "axes", "contenttypes", "django_celery_results", "sessions", "silk"})
+"""Apps that record what was done, and hold nothing that somebody entered: their change alone is worth no archive."""
 
 
 @dataclass(frozen=True)
@@ -29,34 +32,70 @@ class Model:
 
 
 @dataclass(frozen=True)
+class RoutedModel:
+    """A model that a database router keeps out of the fixtures.
+
+    :param tables: its table, and those of its many-to-many fields, as Django has them
+    :param read_here: whether the router reads it from the database that is backed up, as django-tenants does
+    """
+
+    tables: tuple[str, ...]
+    read_here: bool
+
+    def is_in(self, has_table: Callable[[str], bool]) -> bool:
+        """Given what tells whether the database has a table of a name in any schema, return whether its rows are."""
+        return self.read_here and has_table(self.tables[0])
+
+
+@dataclass(frozen=True)
 class Registry:
     """The models of the application, in the order of the fixtures.
 
     :param django: version
     :param python: version
     :param apps: the models of each app that has a fixture
-    :param elsewhere: labels of the models that a database router keeps out of the database that is dumped, by app
+    :param elsewhere: the models that a database router keeps out of the fixtures, by app and label
     """
 
     django: str
     python: str
     apps: Mapping[str, tuple[Model, ...]]
-    elsewhere: Mapping[str, tuple[str, ...]]
+    elsewhere: Mapping[str, Mapping[str, RoutedModel]]
 
     @classmethod
     def parse(cls, message: Mapping[str, Any]) -> Registry:
         """Given the `ready` message, return the registry."""
         models = message["models"]
         apps = {app: tuple(Model(**model) for model in models[app]) for app in message["apps"]}
-        elsewhere = {app: tuple(labels) for app, labels in message["elsewhere"].items()}
+        elsewhere = {
+            app: {label: RoutedModel(tuple(each["tables"]), each["read_here"]) for label, each in routed.items()}
+            for app, routed in message["elsewhere"].items()
+        }
         return cls(django=message["django"], python=message["python"], apps=apps, elsewhere=elsewhere)
 
-    def business_tables(self, apps: Sequence[str]) -> tuple[str, ...]:
-        """Given labels of the business apps, return what `tables` does, if all their models are in this database.
+    def business_apps(self, named: Sequence[str], has_table: Callable[[str], bool]) -> tuple[str, ...]:
+        """Given the apps that the settings name, return the business apps.
 
-        :raises SettingsError: one of them is not an app with models, or has a model that no archive would hold
+        Where none is named, these are all apps that have rows in the database, but `NOISY_APPS`.
+
+        :param has_table: whether the database has a table of this name in any schema
+        :raises SettingsError: a named one is not an app with models, or has a model that no archive would hold
         """
-        missing = [label for app in apps for label in self.elsewhere.get(app, ())]
+        if not named:
+            routed = {app for app in self.elsewhere if any(self._is_here(app, has_table))}
+            return tuple(sorted({*self.apps, *routed} - NOISY_APPS))
+        unknown = sorted(set(named) - {*self.apps, *self.elsewhere})
+        if unknown:
+            known = ", ".join(sorted({*self.apps, *self.elsewhere}))
+            raise SettingsError(
+                f"the application has no app {', '.join(unknown)}", f"the apps that have models: {known}"
+            )
+        missing = [
+            label
+            for app in named
+            for label, routed in self.elsewhere.get(app, {}).items()
+            if not routed.is_in(has_table)
+        ]
         if missing:
             raise SettingsError(
                 f"a database router keeps {', '.join(missing)} out of the database that is backed up: no archive would"
@@ -64,7 +103,19 @@ class Registry:
                 "leave the app out of checkniner_backups_business_apps, and save that other database by other means;"
                 " what of the app is in this one stays in every archive, but its change alone saves none",
             )
-        return self.tables(apps)
+        return tuple(named)
+
+    def models_in_no_archive(self, has_table: Callable[[str], bool]) -> Mapping[str, tuple[str, ...]]:
+        """Given what tells whether a table is there in any schema, return the labels of the models that a router keeps
+        in another database, by app."""
+        found = {
+            app: tuple(label for label, each in routed.items() if not each.is_in(has_table))
+            for app, routed in self.elsewhere.items()
+        }
+        return {app: labels for app, labels in found.items() if labels}
+
+    def _is_here(self, app: str, has_table: Callable[[str], bool]) -> Iterator[bool]:
+        return (each.is_in(has_table) for each in self.elsewhere[app].values())
 
     def require(self, apps: Sequence[str]) -> tuple[str, ...]:
         """Given labels of apps, return them in the order of the fixtures.
@@ -80,14 +131,17 @@ class Registry:
     def tables(self, apps: Sequence[str]) -> tuple[str, ...]:
         """Given labels of apps, return the tables of their models and many-to-many fields, as Django names them.
 
-        :raises SettingsError: one of them is not an app with models
+        Those of models that a router reads from this database are among them.
         """
         found: dict[str, None] = {}
-        for app in self.require(apps):
-            for model in self.apps[app]:
+        for app in apps:
+            for model in self.apps.get(app, ()):
                 if not model.proxy:
                     found[model.table] = None
                 found.update(dict.fromkeys(model.through.values()))
+            for routed in self.elsewhere.get(app, {}).values():
+                if routed.read_here:
+                    found.update(dict.fromkeys(routed.tables))
         return tuple(found)
 
     def table_of(self, label: str) -> str:
@@ -138,6 +192,8 @@ class FixturesReport:
     :param apps: number of objects of each app
     :param migrations: names of the applied migrations of each app
     :param search_path: the schemas in which the application finds its tables; empty elsewhere than in PostgreSQL
+    :param missing: the apps whose fixture could not be read, with the reason
+    :param inexact: the apps whose fixture is not exact, with what is not
     """
 
     apps: Mapping[str, int]
@@ -147,6 +203,8 @@ class FixturesReport:
     search_path: tuple[str, ...]
     django: str
     python: str
+    missing: Mapping[str, str] = field(default_factory=dict)
+    inexact: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, message: Mapping[str, Any], registry: Registry, apps: Mapping[str, int]) -> FixturesReport:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ..backup.changes import MIGRATIONS_TABLE
+from ..backup.coverage import coverage
 from ..django_app.environment import application_dsn, check_user, owner_dsn
 from ..postgres.dsn import dump_program
 from ..postgres.facts import database_facts
@@ -31,14 +33,20 @@ def check(settings: Settings) -> list[str]:
     lines.append(f"{dsn}: PostgreSQL {major}, read by {dump_program(major)}")
     with exported_snapshot(dsn, settings.lock_timeout) as snapshot:
         lines.append(f"every one of {len(snapshot.tables)} tables can be locked and read")
-    lines += [f"WARNING: an archive's SQL will not load as the application's role {role}: {each}" for each in problems]
-    state = State(settings.state_path)
-    with state.lock(), state.work_folder() as folder:
-        python = settings.virtualenv / "bin" / "python"
-        with FixturesProcess.start(python, settings.application_path, environment, folder) as process:
-            tables = process.registry.business_tables(settings.business_apps)
-            apps = ", ".join(settings.business_apps)
-            lines.append(f"Django {process.registry.django}: business apps {apps}, {len(tables)} tables")
+        lines += [
+            f"WARNING: an archive's SQL will not load as the application's role {role}: {each}" for each in problems
+        ]
+        # Within the snapshot: which tables count is asked of the same tables.
+        state = State(settings.state_path)
+        with state.lock(), state.work_folder() as folder:
+            python = settings.virtualenv / "bin" / "python"
+            with FixturesProcess.start(python, settings.application_path, environment, folder) as process:
+                registry = process.registry
+        counted = coverage(registry, settings.business_apps, snapshot, MIGRATIONS_TABLE)
+    lines.append(f"Django {registry.django}: business apps {', '.join(counted.apps)}, {len(counted.tables)} tables")
+    if counted.quiet_apps:
+        lines.append(f"in each archive, but their change alone saves none: the apps {', '.join(counted.quiet_apps)}")
+    lines += [f"WARNING: {each}" for each in counted.warnings()]
     if settings.encryption:
         for fingerprint in settings.recipients:
             status = Keyring(settings.gnupg_home).usable_for_encryption(fingerprint)

@@ -25,7 +25,8 @@ class Cleaned:
 def clean(settings: Settings, *, dry_run: bool = False) -> Cleaned:
     """Given the settings, remove all local archives but the newest, and all safety backups but the newest.
 
-    Archives newer than the last one that the store has confirmed stay as well: they are nowhere else.
+    Archives newer than the last one that the store has confirmed stay as well: they are nowhere else. So does the
+    newest whole one, where the newest lacks a fixture.
 
     :raises BusyError: a run is at work
     """
@@ -38,7 +39,8 @@ def clean(settings: Settings, *, dry_run: bool = False) -> Cleaned:
         names = sorted(path.name for path in folder.iterdir() if is_archive(path.name)) if folder.is_dir() else []
         # A restore went on only after the store had confirmed these; the newest stays for whoever just restored.
         safety = sorted(f"{SAFETY}{path.name}" for path in (folder / SAFETY).glob("*") if is_archive(path.name))
-        removed = (*to_remove(names, confirmed), *safety[:-1])
+        whole = Path(saved.last_whole).name if saved else ""
+        removed = (*(name for name in to_remove(names, confirmed) if name != whole), *safety[:-1])
         if not dry_run:
             for name in removed:
                 (folder / name).unlink(missing_ok=True)

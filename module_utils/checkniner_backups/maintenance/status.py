@@ -16,7 +16,10 @@ WARN_DAYS = 30
 
 @dataclass(frozen=True)
 class Status:
-    """Ages are in seconds; None is "not known". `problems` is empty where all is well."""
+    """Ages are in seconds; None is "not known". `problems` is empty where all is well.
+
+    :param notes: what is outside of the archives, or may change unnoticed: to be known, not to be mended
+    """
 
     last_key: str | None
     last_size: int | None
@@ -26,6 +29,7 @@ class Status:
     local_archives: int
     problems: tuple[str, ...]
     last_good_drill_age: float | None = None
+    notes: tuple[str, ...] = ()
 
 
 def status(settings: Settings, *, drill: bool = False) -> Status:
@@ -41,6 +45,13 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         problems.append("nothing is known to be in the store")
     elif saved.shape != settings.shape():
         problems.append("the settings have changed since the last archive; the next tick saves")
+    if saved:
+        problems += [
+            f"the newest archive lacks the fixture of {app}: {reason}" for app, reason in sorted(saved.missing.items())
+        ]
+        problems += [
+            f"the fixture of {app} is not exact: {'; '.join(lines)}" for app, lines in sorted(saved.inexact.items())
+        ]
     drilled = _last_drill(settings, now) if drill else None
     if drill and drilled is None:
         problems.append("no good drill is known: run drill.yml on the machine that holds the private key")
@@ -54,6 +65,7 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         local_archives=len(list(folder.glob("*T*.tar.gz*"))) if folder.is_dir() else 0,
         problems=tuple(problems),
         last_good_drill_age=drilled,
+        notes=saved.warnings if saved else (),
     )
 
 
@@ -77,12 +89,13 @@ def _keys(settings: Settings) -> list[dict[str, Any]]:
 
     found = []
     for fingerprint in settings.recipients:
-        days, problem = None, ""
+        days, problem, usable = None, "", False
         try:
             days = Keyring(settings.gnupg_home).usable_for_encryption(fingerprint).days_left
+            usable = True
             if days is not None and days < WARN_DAYS:
                 problem = f"key {fingerprint} expires in {days:.0f} days: backups will stop then"
         except BackupsError as error:
             problem = error.message
-        found.append({"fingerprint": fingerprint, "days_left": days, "problem": problem})
+        found.append({"fingerprint": fingerprint, "days_left": days, "usable": usable, "problem": problem})
     return found

@@ -68,6 +68,11 @@ class Table:
     children: tuple[int, ...] = ()
 
     @property
+    def full_name(self) -> str:
+        """The name with its schema, as `Snapshot.find` takes it."""
+        return f'{self.schema}"."{self.name}'
+
+    @property
     def has_rows(self) -> bool:
         """Whether rows are stored in it: a partitioned table's rows are in its partitions."""
         return self.kind == "r"
@@ -107,7 +112,17 @@ class Snapshot:
         Where there is no such table, it is as it was.
         """
         table = self.find(name)
-        return f'{table.schema}"."{table.name}' if table else name
+        return table.full_name if table else name
+
+    def in_every_schema(self, name: str) -> tuple[Table, ...]:
+        """Given a table's name as Django has it, return the tables of that name in all schemas: each may be a tenant's.
+
+        A name with a schema means that one alone.
+        """
+        if '"."' in name.strip('"'):
+            table = self.find(name)
+            return (table,) if table else ()
+        return tuple(table for table in self.tables if table.name == name.strip('"'))
 
     def family(self, table: Table) -> tuple[tuple[Table, ...], bool]:
         """Given a table, return those that hold the rows a SELECT from it shows, and whether these are all.

@@ -22,15 +22,23 @@ def dumped_models(config: Any) -> list[Any]:
     return [model for model in models if not model._meta.proxy and router.allow_migrate_model(ALIAS, model)]
 
 
-def models_elsewhere() -> dict[str, list[str]]:
-    """Return the labels of the models that are in no fixture, by app: a database router keeps them out of `ALIAS`."""
+def models_elsewhere() -> dict[str, dict[str, Any]]:
+    """Return the models that are in no fixture, by app and label: a database router keeps them out of `ALIAS`.
+
+    Each with its tables, and with `read_here`: whether the router reads it from `ALIAS` all the same. A router of
+    tenants does: it lets no migration make the table in the schema that Django is connected to.
+    """
     from django.apps import apps
     from django.db import router
 
-    found: dict[str, list[str]] = {}
+    found: dict[str, dict[str, Any]] = {}
     for model in apps.get_models():
         if not model._meta.proxy and not router.allow_migrate_model(ALIAS, model):
-            found.setdefault(model._meta.app_label, []).append(model._meta.label_lower)
+            through = [field.remote_field.through._meta.db_table for field in auto_many_to_many(model)]
+            found.setdefault(model._meta.app_label, {})[model._meta.label_lower] = {
+                "tables": [model._meta.db_table, *through],
+                "read_here": router.db_for_read(model) == ALIAS,
+            }
     return found
 
 
