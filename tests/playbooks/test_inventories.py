@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from sandbox.virtualenv import ROOT
 from tests.plugins.operated import Operated
 from tests.restoring import assert_untouched, digest_of
 
@@ -35,6 +39,33 @@ def test_one_server_is_restored_at_a_time(operated: Operated, tmp_path: Path) ->
         assert "this would be done on" not in done.stdout
         assert "2001-01-01" in done.stdout
     assert_untouched(operated, before)
+
+
+PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml") if path.exists())
+
+
+@pytest.mark.parametrize("playbook", [name for name in PLAYBOOKS if name != "require_servers.yml"])
+def test_no_playbook_succeeds_without_a_server(playbook: str, tmp_path: Path) -> None:
+    empty = tmp_path / "empty.yml"
+    empty.write_text("all:\n  hosts:\n")
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCAL_TEMP": str(tmp_path)}
+    command = [Path(sys.executable).with_name("ansible-playbook"), "-i", empty]
+    for folder, name in ((ROOT, f"playbooks/{playbook}"), (ROOT / "playbooks", playbook)):
+        done = subprocess.run([*command, name, "-e", "source=sql"], cwd=folder, env=environment, capture_output=True,
+                              text=True, check=False)  # fmt: skip
+        assert done.returncode != 0, folder
+        assert "no server: the inventory names none" in " ".join(done.stdout.split())
+
+
+def test_the_inventory_beside_the_readme_is_the_default() -> None:
+    for folder in (ROOT, ROOT / "playbooks"):
+        done = subprocess.run(
+            [Path(sys.executable).with_name("ansible-config"), "dump", "--only-changed", "--format", "json"],
+            cwd=folder, env={**os.environ, "LC_ALL": "C.UTF-8", "ANSIBLE_CONFIG": str(folder / "ansible.cfg")},
+            capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        (found,) = (each["value"] for each in json.loads(done.stdout) if each.get("name") == "DEFAULT_HOST_LIST")
+        assert [Path(path).resolve() for path in found] == [ROOT / "inventory.yml"]
 
 
 def test_a_server_that_is_to_have_no_backups_does_not_stop_the_others(operated: Operated, tmp_path: Path) -> None:

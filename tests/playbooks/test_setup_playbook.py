@@ -54,11 +54,14 @@ def wrong(operated: Operated) -> dict[str, tuple[dict[str, Any], str]]:
         "a key that cannot encrypt": (of(signing), "cannot encrypt"),
         "the owner": ({"owner": "root"}, "root and postgres are refused"),
         "no virtualenv": ({"virtualenv": "/nonexistent"}, "finds no /nonexistent/bin/activate"),
+        "a bucket that does not exist": ({"s3_bucket_name": "no-such-bucket"}, "no such bucket"),
+        "an app that does not exist": ({"business_apps": ["checkuots"]}, "the application has no app checkuots"),
     }
 
 
 # One play each takes its time; what else can be wrong with a key is tried without Ansible in test_gpg_keys.py.
-NAMES = ("a private key", "an expired key", "a key that cannot encrypt", "the owner", "no virtualenv")
+NAMES = ("a private key", "an expired key", "a key that cannot encrypt", "the owner", "no virtualenv",
+         "a bucket that does not exist", "an app that does not exist")  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ def check(settings: Settings) -> list[str]:
     from ..django_app.process import FixturesProcess
     from ..openpgp.keyring import Keyring
     from ..postgres.snapshot import exported_snapshot
-    from ..state import State
+    from ..state import PATIENCE, State
     from ..storage.s3 import Store
 
     check_user()
@@ -38,7 +38,7 @@ def check(settings: Settings) -> list[str]:
         ]
         # Within the snapshot: which tables count is asked of the same tables.
         state = State(settings.state_path)
-        with state.lock(), state.work_folder() as folder:
+        with state.lock(PATIENCE), state.work_folder() as folder:
             python = settings.virtualenv / "bin" / "python"
             with FixturesProcess.start(python, settings.application_path, environment, folder) as process:
                 registry = process.registry
