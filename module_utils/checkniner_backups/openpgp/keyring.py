@@ -18,6 +18,7 @@ from typing import Any
 
 from ..errors import ArchiveError, BackupsError, EncryptionError
 from ..system.files import short_folder
+from .passphrase import asking_environ, not_unlocked
 from .process import (
     SESSION_KEY,
     check_home,
@@ -38,7 +39,6 @@ FILLER = bytes(256 * 1024)
 or not. They decrypt to noise."""
 
 _NOT_USABLE = {"e": "expired", "r": "revoked", "d": "disabled", "i": "invalid"}
-_WRONG_PASSPHRASE, _CANCELLED, _NO_PINENTRY = 11, 99, 85
 
 
 @dataclass(frozen=True)
@@ -126,16 +126,17 @@ def session_key(head: bytes | Path, home: Path | None = None, *, passphrase: str
         head = _head(head)
     arguments, secret = loopback(passphrase)
     command = [*command_line(home), *arguments, "--show-session-key", "--status-fd", "1", "--output", os.devnull]
-    environ = dict(os.environ)
-    terminal = next((descriptor for descriptor in (0, 1, 2) if os.isatty(descriptor)), None)
-    if "GPG_TTY" not in environ and terminal is not None:
-        environ["GPG_TTY"] = os.ttyname(terminal)  # where a pinentry without a window asks
     with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as said:
         given.write(head[:HEAD_BYTES] + FILLER)
         given.seek(0)
         try:
             gpg = subprocess.Popen(
-                [*command, "--decrypt"], stdin=given, stdout=subprocess.PIPE, stderr=said, env=environ, pass_fds=secret
+                [*command, "--decrypt"],
+                stdin=given,
+                stdout=subprocess.PIPE,
+                stderr=said,
+                env=asking_environ(),
+                pass_fds=secret,
             )
         except FileNotFoundError as error:
             raise gpg_missing(error) from None
@@ -241,18 +242,11 @@ def _no_session_key(status: list[list[str]], told: str) -> BackupsError:
             "this is not the beginning of an archive encrypted by gpg", told or "was it damaged or cut short?"
         )
     to = f"the archive is encrypted to the key {' or '.join(recipients)}"
+    if locked := not_unlocked(status, to):
+        return locked
     missing = [words[0] for keyword, *words in status if keyword == "NO_SECKEY" and words]
     if set(missing) >= set(recipients):
         return EncryptionError(
             "no private key here decrypts the archive", f"{to}: import its private half on this machine"
         )
-    codes = {
-        int(words[1]) & 0xFFFF for keyword, *words in status if keyword == "ERROR" and words[1:2] and words[1].isdigit()
-    }
-    if _WRONG_PASSPHRASE in codes:
-        return EncryptionError("wrong passphrase for the private key", f"{to}; try again")
-    if _CANCELLED in codes:
-        return EncryptionError("the passphrase was not given", f"{to}; try again")
-    if _NO_PINENTRY in codes:
-        return EncryptionError("gpg has no way to ask for the passphrase", f"{to}; install the package pinentry-curses")
     return EncryptionError("gpg gave no session key for the archive", f"{to}; {told}")

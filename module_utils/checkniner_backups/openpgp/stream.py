@@ -17,6 +17,7 @@ from typing import Protocol
 
 from ..errors import ArchiveError, BackupsError, EncryptionError
 from ..system.files import short_folder
+from .passphrase import asking_environ, not_unlocked
 from .process import (
     check_home,
     close_all,
@@ -201,7 +202,7 @@ class DecryptingReader:
         self._error: BaseException | None = None
         self._folder: str | None = None
         self._ended = False
-        environ = None
+        environ = asking_environ()
         if session_key is not None:
             self._folder = tempfile.mkdtemp(prefix="cb-", dir=short_folder())
             descriptors: tuple[int, ...] = (pipe_with(session_key),)
@@ -282,9 +283,15 @@ class DecryptingReader:
 def _decryption_failed(status: list[list[str]], keywords: set[str], told: str) -> BackupsError:
     if "BEGIN_DECRYPTION" not in keywords and "ENC_TO" not in keywords:
         return ArchiveError("this is not an archive encrypted by gpg", told)
-    if "NO_SECKEY" in keywords and "DECRYPTION_INFO" not in keywords:
+    if "DECRYPTION_INFO" not in keywords:
         to = " or ".join(words[1] for words in status if words[0] == "ENC_TO" and len(words) > 1)
-        return EncryptionError("no private key here decrypts the archive", f"it is encrypted to the key {to}")
+        to = f"the archive is encrypted to the key {to}"
+        if locked := not_unlocked(status, to):
+            return locked
+        if "NO_SECKEY" in keywords:
+            return EncryptionError(
+                "no private key here decrypts the archive", f"{to}: import its private half on this machine"
+            )
     return EncryptionError(
         "the archive cannot be decrypted whole: it is damaged, cut short, or the key is wrong",
         told or "fetch it again, or take an older one",
