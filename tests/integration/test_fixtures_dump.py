@@ -220,7 +220,7 @@ def test_errors_say_what_is_wrong_and_hide_secrets(kinds: KindsProject, filled: 
         with pytest.raises(SettingsError, match="nonsense"):
             dump(process, apps=["nonsense"])
         with pytest.raises(SettingsError) as caught:
-            process.registry.tables(["kinds", "nonsense"])
+            process.registry.business_apps(["kinds", "nonsense"], lambda _: True)
         assert "auth" in caught.value.hint
         assert {"kinds_everything_friends", "a Strange table"} <= set(process.registry.tables(["kinds"]))
         assert process.registry.column_of("auth.user.last_login") == ("auth_user", "last_login")

@@ -258,6 +258,7 @@ class Place:
     :param vendor: `postgresql`, `sqlite`
     :param tables: number of tables there
     :param migrations: names of the applied migrations of each app
+    :param unmanaged: what lies behind each model that no migration makes, by label: `table`, `view` or `absent`
     """
 
     vendor: str
@@ -265,12 +266,20 @@ class Place:
     host: str
     tables: int
     migrations: Mapping[str, tuple[str, ...]]
+    unmanaged: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def views(self) -> frozenset[str]:
+        """Labels of the models that show rows of other tables."""
+        return frozenset(label for label, kind in self.unmanaged.items() if kind == "view")
 
     @classmethod
     def parse(cls, message: Mapping[str, Any]) -> Place:
         """Given the `place` message, return the place."""
         migrations = {app: tuple(names) for app, names in message["migrations"].items()}
-        return cls(message["vendor"], message["name"], message["host"], message["tables"], migrations)
+        return cls(
+            message["vendor"], message["name"], message["host"], message["tables"], migrations, message["unmanaged"]
+        )
 
 
 class Member(Protocol):

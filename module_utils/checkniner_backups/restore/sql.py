@@ -100,7 +100,8 @@ def restore_fixtures(
     :raises ProofError: what was loaded differs from the archive
     :raises BackupsError: anything else; the new database is then good for nothing but to be dropped
     """
-    from .fixtures import into_new, target_of
+    from .fixtures import into_new
+    from .target import target_of
 
     check_user()
     clean_up(settings)

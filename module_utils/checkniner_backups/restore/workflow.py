@@ -172,7 +172,8 @@ def replace_apps(
 
     :param compare: whether there is a safety backup to compare with, once nobody can write any more
     """
-    from .fixtures import into_live, target_of
+    from .fixtures import into_live
+    from .target import target_of
 
     check_user()
 

@@ -12,7 +12,7 @@ from typing import Any
 from .channel import Channel
 from .dump import dump
 from .load import load
-from .place import clear, migrations_of_code, place
+from .place import clear, migrations_of_code, place, prepare
 from .registry import ALIAS, describe, models_elsewhere, ordered_apps, see_every_row
 
 
@@ -68,7 +68,9 @@ def main() -> None:
         elif command["do"] == "load":
             load(channel, command, models_of)
         elif command["do"] == "place":
-            place(channel)
+            place(channel, models_of)
+        elif command["do"] == "prepare":
+            prepare(channel, command)
         elif command["do"] == "migrations":
             migrations_of_code(channel)
         elif command["do"] == "clear":
