@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .copying import copy_out
+from .extensions import ConfigurationTable
 from .session import fetch_all
 from .snapshot import Table
 
@@ -48,7 +49,7 @@ class TableDigest:
     sha256: str
 
 
-def columns_of(connection: Connection, tables: Iterable[Table]) -> dict[int, tuple[Column, ...]]:
+def columns_of(connection: Connection, tables: Iterable[Table | ConfigurationTable]) -> dict[int, tuple[Column, ...]]:
     """Given tables, return the columns of each in order, by the table's OID."""
     found: dict[int, list[Column]] = {table.oid: [] for table in tables}
     for oid, *column in fetch_all(connection, _COLUMNS, list(found)):
@@ -58,11 +59,13 @@ def columns_of(connection: Connection, tables: Iterable[Table]) -> dict[int, tup
 
 def digest_table(
     connection: Connection,
-    table: Table,
+    table: Table | ConfigurationTable,
     columns: tuple[Column, ...],
     without: Collection[str] = (),
 ) -> TableDigest:
     """Given a table and its columns, return its row count and digest as this transaction sees it.
+
+    Of an extension's configuration table, these are of the rows that `pg_dump` dumps.
 
     :param without: names of columns to leave out
     """
@@ -74,9 +77,10 @@ def digest_table(
     order = [sql.SQL('{} COLLATE "C"' if collatable else "{}").format(name) for name, collatable in terms]
     if not order:
         order = [sql.SQL('{}::text COLLATE "C"').format(sql.Identifier("whole"))]
-    query = sql.SQL("COPY (SELECT {} FROM ONLY {} AS whole ORDER BY {}) TO STDOUT").format(
+    query = sql.SQL("COPY (SELECT {} FROM ONLY {} AS whole {} ORDER BY {}) TO STDOUT").format(
         sql.SQL(", ").join(sql.Identifier(column.name) for column in kept),
         sql.Identifier(table.schema, table.name),
+        sql.SQL(table.condition if isinstance(table, ConfigurationTable) else ""),
         sql.SQL(", ").join(order),
     )
     digest = hashlib.sha256(framed(column.name for column in kept))

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, LiteralString
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DatabaseError, LockTimeoutError, NoDatabaseError, SettingsError
 from .dsn import Dsn
 
 if TYPE_CHECKING:
+    from typing import LiteralString  # new in Python 3.11
+
     import psycopg
 
     Connection = psycopg.Connection[tuple[Any, ...]]

@@ -1,0 +1,99 @@
+"""What extensions hold of a database's own: rows in their configuration tables, and comments on them.
+
+The tables belong to who made the extension; `pg_dump` dumps the rows that the extension's condition selects, with the
+rest of the data, and neither the tables nor the other rows.
+https://www.postgresql.org/docs/current/extend-extensions.html#EXTEND-EXTENSIONS-CONFIG-TABLES
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .session import fetch_all
+
+if TYPE_CHECKING:
+    from .session import Connection
+
+OURS = "made by a restore of checkniner-backups"
+"""The comment on a database that a restore made under a name that somebody chose: it tells that it may be dropped."""
+
+_TABLES = """
+SELECT c.oid::bigint, n.nspname, c.relname,
+       pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname), e.extname, u.condition
+FROM pg_catalog.pg_extension e
+CROSS JOIN LATERAL
+    ROWS FROM (pg_catalog.unnest(e.extconfig), pg_catalog.unnest(e.extcondition)) AS u (oid, condition)
+JOIN pg_catalog.pg_class c ON c.oid = u.oid
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'r'
+ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"
+"""
+# PL/pgSQL belongs to the server.
+_COMMENTS = """
+SELECT e.extname, pg_catalog.obj_description(e.oid, 'pg_extension'),
+       pg_catalog.pg_has_role(e.extowner, 'USAGE')
+FROM pg_catalog.pg_extension e WHERE e.extname <> 'plpgsql' ORDER BY e.extname
+"""
+_COMMENT = """
+SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database
+WHERE datname = pg_catalog.current_database()
+"""
+
+
+@dataclass(frozen=True)
+class ConfigurationTable:
+    """A configuration table of an extension. `condition` is empty, or begins with WHERE: the rows that are dumped."""
+
+    oid: int
+    schema: str
+    name: str
+    quoted: str
+    extension: str
+    condition: str
+
+
+def configuration_tables(connection: Connection) -> tuple[ConfigurationTable, ...]:
+    """Return the configuration tables of this database's extensions, by schema and name."""
+    return tuple(ConfigurationTable(*row) for row in fetch_all(connection, _TABLES))
+
+
+def database_comment(connection: Connection) -> str | None:
+    """Return the comment on this database; not where it is ours."""
+    comment = fetch_all(connection, _COMMENT)[0][0]
+    return None if comment == OURS else comment
+
+
+def has_our_note(connection: Connection) -> bool:
+    """Return whether this database's comment says that a restore made it under a name that somebody chose."""
+    return fetch_all(connection, _COMMENT) == [(OURS,)]
+
+
+def extension_comments(connection: Connection) -> dict[str, str | None]:
+    """Return the comment on each extension, by its name."""
+    return {name: comment for name, comment, _ in fetch_all(connection, _COMMENTS)}
+
+
+def comment_extensions(connection: Connection, facts: Mapping[str, Any]) -> None:
+    """Given the manifest's `database` facts, let the comments on those extensions that are ours be the archive's."""
+    from psycopg import sql
+
+    wanted = facts.get("extension_comments", {})
+    for name, comment, ours in fetch_all(connection, _COMMENTS):
+        if ours and name in wanted and wanted[name] != comment:
+            statement = sql.SQL("COMMENT ON EXTENSION {} IS {}")
+            connection.execute(statement.format(sql.Identifier(name), sql.Literal(wanted[name])))
+
+
+def comment_database(connection: Connection, facts: Mapping[str, Any]) -> None:
+    """Given a connection to a database as its owner, and the manifest's `database` facts, put its comment back.
+
+    One that a restore made under a name that somebody chose keeps the note that tells so.
+    """
+    from psycopg import sql
+
+    comment, found = facts.get("comment"), fetch_all(connection, _COMMENT)[0][0]
+    if comment is not None and found not in (comment, OURS):
+        name = sql.Identifier(connection.info.dbname)
+        connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(comment)))
