@@ -40,7 +40,7 @@ SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.rel
 WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2
 """
 _RESTORE = """
-from checkniner_backups import restore
+from checkniner_backups.restore import sql as restore
 from checkniner_backups.archive.file import Source
 source = Source(Path(given["path"]), given["session_key"])
 if given["source"] == "sql":
