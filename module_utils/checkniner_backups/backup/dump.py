@@ -122,6 +122,8 @@ def dump(
     report = fixtures.report if fixtures else None
     if report and report.search_path:
         snapshot.search_path = report.search_path
+    # The application's own: functions that name something without its schema may need it in a restore.
+    database["search_path"] = list(snapshot.search_path)
     for warning in report.warnings if report else ():
         log.warning("fixtures: %s", warning)
     check_agreement(snapshot, rows.digests, sql.rows, process.registry if process else None, report)

@@ -20,6 +20,7 @@ _COMMENT = b"COMMENT ON EXTENSION "
 _RESTRICT = re.compile(rb"\\restrict ([A-Za-z0-9]+)\n")
 # A pg_dump of 17 or later writes it, whatever server it reads; one before 17 refuses it.
 _TRANSACTION_TIMEOUT = b"SET transaction_timeout = 0;"
+_TRANSACTION = (b"BEGIN;", b"COMMIT;")
 _NO_PATH = b"SELECT pg_catalog.set_config('search_path', '', false);"
 # What pg_dump writes before the first object.
 _HEAD = re.compile(rb"(?:SET .*;|SELECT pg_catalog\.set_config\(.*\);)\Z")
@@ -44,6 +45,7 @@ def loadable(
     transaction_timeout: bool = True,
     search_path: str = "",
     closed: Collection[str] = (),
+    one_transaction: bool = False,
 ) -> Iterator[bytes]:
     """Given a dump piece by piece, yield it without the statements that would stop a load into a prepared database.
 
@@ -53,9 +55,17 @@ def loadable(
     :param transaction_timeout: whether the server has the setting of that name, which came with PostgreSQL 17
     :param search_path: a search path to load with, instead of the empty one that the dump sets
     :param closed: tables, quoted, into which the one who loads may not insert: their COPY goes where it has no rows
+    :param one_transaction: whether all is loaded in one transaction: those around large objects are then left out
     :raises ArchiveError: the dump ends before its end: `pg_dump` had not finished it
     """
-    judge = _Judge(schemas, roles, transaction_timeout, search_path, closed)
+    judge = _Judge(
+        schemas,
+        roles,
+        transaction_timeout=transaction_timeout,
+        search_path=search_path,
+        closed=closed,
+        one_transaction=one_transaction,
+    )
     tail = b""
     for piece in pieces(chunks):
         tail = (tail + piece.text[-_TAIL:])[-_TAIL:]
@@ -72,14 +82,17 @@ class _Judge:
         self,
         schemas: Collection[str],
         roles: Collection[str],
+        *,
         transaction_timeout: bool,
         search_path: str,
         closed: Collection[str],
+        one_transaction: bool,
     ) -> None:
         self._schemas = schemas
         self._roles = roles
         self._transaction_timeout = transaction_timeout
         self._search_path = search_path
+        self._one_transaction = one_transaction
         self._closed = tuple(f"COPY {name} ".encode() for name in closed)
         self._before = b"\n"
         """White space and comments since the last statement, or their end."""
@@ -141,7 +154,7 @@ class _Judge:
     def _is_left_out(self, text: bytes, heading: bytes, in_head: bool) -> bool:
         if in_head:
             return text == _TRANSACTION_TIMEOUT and not self._transaction_timeout
-        if text.startswith(_COMMENT):
+        if text.startswith(_COMMENT) or (self._one_transaction and text in _TRANSACTION):
             return True
         if schema := _SCHEMA.match(text):
             return _name(schema[1]) in self._schemas

@@ -59,6 +59,14 @@ def configuration_tables(connection: Connection) -> tuple[ConfigurationTable, ..
     return tuple(ConfigurationTable(*row) for row in fetch_all(connection, _TABLES))
 
 
+def closed_tables(connection: Connection) -> list[str]:
+    """Return the configuration tables of extensions, quoted, into which the current role may not insert."""
+    query = "SELECT pg_catalog.has_table_privilege(%s, 'INSERT')"
+    return [
+        table.quoted for table in configuration_tables(connection) if not fetch_all(connection, query, table.oid)[0][0]
+    ]
+
+
 def database_comment(connection: Connection) -> str | None:
     """Return the comment on this database; not where it is ours."""
     comment = fetch_all(connection, _COMMENT)[0][0]
