@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import gzip
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 from checkniner_backups.backup.changes import Look
 from checkniner_backups.errors import NameNotFoundError
 from checkniner_backups.postgres.digest import columns_of, digest_table
-from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.postgres.dsn import client_program, parse_url
 from checkniner_backups.postgres.load import fits_one_transaction
 from checkniner_backups.postgres.session import connect
 from checkniner_backups.postgres.snapshot import plain_reader
+from checkniner_backups.verify.database import prove_sql
 
 from tests.looks import Looks, looks, must_ignore, must_see
 from tests.sql_round import Round, manifest_of, saved_and_restored
@@ -159,3 +165,29 @@ def test_a_load_of_more_than_one_transaction_can_lock_is_not_made_in_one(saved_a
         assert fits_one_transaction(connection, 100, 100)
         assert not fits_one_transaction(connection, 100_000, 0)
         assert not fits_one_transaction(connection, 1, 100_000)
+
+
+def test_the_documented_sed_does_the_same_by_hand(saved_and_restored: Round, tmp_path: Path) -> None:
+    database = saved_and_restored.database
+    for statement in KINDS["an index"]:
+        database.execute(statement)
+    archive = saved_and_restored.save()
+    folder = tmp_path / "restored"
+    folder.mkdir()
+    (member,) = (tmp_path / "dataset1").glob("*.sql.gz")
+    (folder / "checkniner.sql").write_bytes(gzip.decompress(member.read_bytes()))
+    name = saved_and_restored.create(archive)
+    dsn = parse_url(database.url).to(name)
+
+    def load() -> subprocess.CompletedProcess[str]:
+        command = [client_program("psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "--single-transaction", "-f"]
+        argv = [*command, folder / "checkniner.sql"]
+        return subprocess.run(argv, env=dsn.environment(), capture_output=True, text=True, check=False)
+
+    assert "does not exist" in load().stderr
+    page = Path(__file__).parents[2] / "docs" / "restore-by-hand.md"
+    (line,) = (line for line in page.read_text().splitlines() if line.startswith("sed "))
+    subprocess.run(["/bin/sh", "-c", line], cwd=tmp_path, env={"PATH": os.defpath}, check=True)
+    done = load()
+    assert done.returncode == 0, done.stderr
+    assert prove_sql(dsn, manifest_of(archive)).proven
