@@ -131,6 +131,8 @@ def dump(
         {"extension": table.extension, "schema": table.schema, "name": table.name, **vars(rows.digests[table.oid])}
         for table in snapshot.configuration
     ]
+    # An administrator who prepares a new database knows the database's facts alone.
+    database["extension_rows"] = [[each["schema"], each["name"], each["rows"]] for each in configuration]
     return Dataset(members, database, tables, sequences, report, rows.digests, configuration)
 
 

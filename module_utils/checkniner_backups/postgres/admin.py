@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DatabaseError, RestoreError
 from .dsn import Dsn
-from .extensions import OURS, comment_extensions
+from .extensions import OURS, comment_extensions, open_configuration
 from .locales import options
 from .session import administer, fetch_all, fetch_one
 
@@ -201,6 +201,7 @@ def create_extensions(admin: Dsn, name: str, owner: str, facts: Mapping[str, Any
                 statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
                 connection.execute(statement.format(sql.Identifier(each["name"]), sql.Identifier(each["schema"])))
             comment_extensions(connection, facts)
+            open_configuration(connection, owner, facts, [each["name"] for each in needed])
     return [each["name"] for each in needed]
 
 

@@ -7,10 +7,11 @@ https://www.postgresql.org/docs/current/extend-extensions.html#EXTEND-EXTENSIONS
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..errors import RestoreError
 from .session import fetch_all
 
 if TYPE_CHECKING:
@@ -41,6 +42,10 @@ SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_datab
 WHERE datname = pg_catalog.current_database()
 """
 
+# Rows of these are reference data. Of other extensions they may be orders that somebody more powerful carries out, such
+# as pg_cron's jobs: an archive's content must not become those.
+_REFERENCE = ("address_standardizer_data_us", "postgis", "postgis_tiger_geocoder", "postgis_topology")
+
 
 @dataclass(frozen=True)
 class ConfigurationTable:
@@ -59,12 +64,58 @@ def configuration_tables(connection: Connection) -> tuple[ConfigurationTable, ..
     return tuple(ConfigurationTable(*row) for row in fetch_all(connection, _TABLES))
 
 
-def closed_tables(connection: Connection) -> list[str]:
-    """Return the configuration tables of extensions, quoted, into which the current role may not insert."""
-    query = "SELECT pg_catalog.has_table_privilege(%s, 'INSERT')"
-    return [
-        table.quoted for table in configuration_tables(connection) if not fetch_all(connection, query, table.oid)[0][0]
-    ]
+def closed_tables(connection: Connection, role: str | None = None) -> list[str]:
+    """Given a role (none: our own), return the configuration tables, quoted, into which it may not insert."""
+    query = "SELECT pg_catalog.has_table_privilege(coalesce(%s, current_user), %s::pg_catalog.oid, 'INSERT')"
+    tables = configuration_tables(connection)
+    return [table.quoted for table in tables if not fetch_all(connection, query, role, table.oid)[0][0]]
+
+
+def open_configuration(connection: Connection, role: str, facts: Mapping[str, Any], made: Collection[str]) -> None:
+    """Given an administrator's connection to a new database, let a role load the rows of configuration tables.
+
+    `CREATE EXTENSION` may have made such rows already: the archive has them too, and they would be there twice. Only an
+    archive that tells how many rows there are is prepared for; `close_configuration` undoes what was granted.
+
+    :param made: extensions that the administrator has made
+    :raises RestoreError: nobody can be let to load rows of one of these extensions
+    """
+    from psycopg import sql
+
+    rows = {(schema, name): count for schema, name, count in facts.get("extension_rows", ())}
+    closed = closed_tables(connection, role)
+    for table in configuration_tables(connection):
+        count = rows.get((table.schema, table.name))
+        if count is None or table.extension not in made:
+            continue
+        name = sql.Identifier(table.schema, table.name)
+        connection.execute(sql.SQL("DELETE FROM ONLY {} {}").format(name, sql.SQL(table.condition)))
+        if not count or table.quoted not in closed:
+            continue
+        if table.extension not in _REFERENCE:
+            raise RestoreError(
+                f"the dump holds {count} rows of {table.quoted}, a table of the extension {table.extension}, which only"
+                " an administrator may load",
+                "what they say may be carried out with an administrator's power: look at them, then restore by hand,"
+                " or restore this archive with source=fixtures",
+            )
+        connection.execute(sql.SQL("GRANT INSERT ON {} TO {}").format(name, sql.Identifier(role)))
+
+
+def close_configuration(connection: Connection, role: str) -> None:
+    """Given an administrator's connection to a loaded database, take back what `open_configuration` has granted."""
+    from psycopg import sql
+
+    for table in configuration_tables(connection):
+        if table.extension in _REFERENCE:
+            name = sql.Identifier(table.schema, table.name)
+            connection.execute(sql.SQL("REVOKE INSERT ON {} FROM {}").format(name, sql.Identifier(role)))
+
+
+def was_opened(facts: Mapping[str, Any]) -> bool:
+    """Given the manifest's `database` facts, return whether `open_configuration` may have granted something."""
+    names = {each["name"] for each in facts.get("extensions", ()) if not each["trusted"]}
+    return bool(names & {*_REFERENCE}) and any(count for _, _, count in facts.get("extension_rows", ()))
 
 
 def database_comment(connection: Connection) -> str | None:
