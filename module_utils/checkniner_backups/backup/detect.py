@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..archive.manifest import fixture_name
 from ..errors import EmptyDatabaseError, LockTimeoutError
+from ..postgres import large_objects
 from ..postgres.digest import TableDigest
 from ..state import Fingerprint, Saved
 from . import changes
@@ -253,7 +254,8 @@ class _Hashing(RowReader):
     @property
     def all_known(self) -> bool:
         """Whether no row has to be read."""
-        wanted = {table.oid for table in (*self._tables, self._migrations) if table}
+        wanted = {table.oid for table in (*self._tables, *self.snapshot.configuration, self._migrations) if table}
+        wanted.add(large_objects.OID)
         return not self._ignored and wanted <= self.digests.keys()
 
     def work(self, connection: Connection) -> None:
@@ -263,6 +265,7 @@ class _Hashing(RowReader):
             migrations=self._migrations,
             everything=self.snapshot.tables,
             ignored=self._ignored,
+            configuration=self.snapshot.configuration,
             known=self.digests,
             whole=self._whole,
         )

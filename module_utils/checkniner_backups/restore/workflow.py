@@ -126,6 +126,7 @@ def restore(
                 settings, archive, created, wish.apps, other_migrations=wish.other_migrations, progress=progress
             )
         if wish.target:
+            databases.settle(created, live.user, inspection.database)
             return Restored(proof.words, proof.proven, created)
         with _Commands(settings, environment, wish) as commands:
             saved = _saved(settings, wish)
