@@ -6,11 +6,13 @@ A module hands `run` a function that takes the AnsibleModule and returns the res
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from ansible.module_utils import checkniner_backups as backups
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.archive.file import Source
 from ansible.module_utils.checkniner_backups.errors import BackupsError, DiskError
@@ -84,12 +86,25 @@ def settings_of(module: AnsibleModule) -> Settings:
     return settings
 
 
+class _Warnings(logging.Handler):
+    """Hands the engine's warnings to Ansible, which shows them: a module has no log that anybody reads."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        super().__init__(logging.WARNING)
+        self._module = module
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one warning."""
+        self._module.warn(record.getMessage())
+
+
 def run(step: Callable[[AnsibleModule], dict[str, Any]], argument_spec: dict[str, Any], **more: Any) -> None:
     """Given the work of a module, its arguments and more options of AnsibleModule, do it and report the result.
 
     An expected error ends as `msg` and `hint`; an unexpected one as a single line. Neither shows a traceback.
     """
     module = AnsibleModule(argument_spec=argument_spec, supports_check_mode=True, **more)
+    logging.getLogger(backups.__name__).addHandler(_Warnings(module))
     os.umask(0o077)
     _close_to_others()
     failure: BackupsError

@@ -21,6 +21,15 @@ CONTENT = {
     "checkouts.json": b"",
 }
 
+TABLE = {
+    "schema": "public",
+    "name": "airstrips",
+    "rows": 1,
+    "sha256": "0" * 64,
+    "owner": "checkniner",
+    "privileges": [],
+}
+
 
 def write_dataset(folder: Path, content: dict[str, bytes] | None = None) -> Manifest:
     """Given a folder, write these members (default: `CONTENT`) into it and return their manifest."""
@@ -30,7 +39,7 @@ def write_dataset(folder: Path, content: dict[str, bytes] | None = None) -> Mani
         for start in range(0, len(data), 65536):
             writer.write(data[start : start + 65536])
         members.append(writer.close())
-    return Manifest("checkniner", CREATED, tuple(members), {"name": "checkniner"}, ({"name": "airstrips", "rows": 1},))
+    return Manifest("checkniner", CREATED, tuple(members), {"name": "checkniner"}, (TABLE,))
 
 
 def manifest_for(content: dict[str, bytes], **changes: object) -> Manifest:

@@ -173,11 +173,18 @@ class State:
     def store_newer(self, saved: Saved) -> None:
         """Remember, unless something newer of the same shape was saved meanwhile: that is what to compare with.
 
-        Keys tell which is newer: they rise, also where the clock was set back.
+        Keys tell which is newer: they rise, also where the clock was set back; not where it was set back by days.
         """
+        from .system.timestamps import is_far_ahead  # most ticks store nothing
+
         with self._writing():
             newer = self.load()
-            if newer is None or newer.key <= saved.key or newer.shape != saved.shape:
+            if (
+                newer is None
+                or newer.key <= saved.key
+                or newer.shape != saved.shape
+                or (is_far_ahead(newer.key) and not is_far_ahead(saved.key))
+            ):
                 write_durably(self._file, saved.to_json().encode())
 
     def forget(self) -> None:

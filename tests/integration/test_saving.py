@@ -6,6 +6,7 @@ import fcntl
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timedelta, timezone
 
 import pytest
 
@@ -61,12 +62,17 @@ def test_an_upload_that_a_kill_kept_from_being_remembered_is_not_the_last_word(
     assert not server.tick()["saved"]
 
 
-@pytest.mark.parametrize("clock", ["right", "years ahead"])
+def in_hours(hours: float) -> str:
+    """Return the key of an archive that is stamped so many hours from now."""
+    return f"db/{datetime.now(timezone.utc) + timedelta(hours=hours):%Y-%m-%dT%H:%M:%S}.tar.gz.gpg"
+
+
+@pytest.mark.parametrize("hours", [0.1, 20])
 def test_another_server_below_the_same_prefix_is_seen_and_told(
-    server: Server, application: RunningApplication, keys: Keys, clock: str
+    server: Server, application: RunningApplication, keys: Keys, hours: float
 ) -> None:
     own = server.tick()["key"]
-    strange = f"{own.partition('T')[0] if clock == 'right' else 'db/2041-01-01'}T23:59:59.tar.gz.gpg"
+    strange = in_hours(hours)
     copied(server, own, strange)
     assert not server.tick()["saved"]  # it is looked for every hour
     server.write_environment(CHECKNINER_BACKUPS_STORE_LOOK_EVERY="0")
@@ -88,7 +94,7 @@ def test_a_stranger_is_not_forgotten_before_ours_is_the_newest(
     server: Server, application: RunningApplication, keys: Keys
 ) -> None:
     own = server.tick()["key"]
-    copied(server, own, "db/2041-01-01T00:00:00.tar.gz.gpg")
+    copied(server, own, in_hours(12))
     state = server.state_path / "state.json"
     state.write_text(json.dumps(json.loads(state.read_text()) | {"seen_in_store_at": 0.0}))  # an hour later
     archives = server.state_path / "archives"
@@ -98,3 +104,52 @@ def test_a_stranger_is_not_forgotten_before_ours_is_the_newest(
     assert failed.returncode == 11
     assert server.run("run", check=False).returncode == 15
     assert newest(server, keys, application) == truth(application)
+
+
+@pytest.mark.parametrize("year", ["2041", "9999"])
+def test_an_archive_of_the_future_is_told_and_stops_nothing(
+    server: Server, application: RunningApplication, keys: Keys, year: str
+) -> None:
+    first = server.tick()["key"]
+    planted = f"db/{year}-12-31T23:59:59.tar.gz.gpg"
+    copied(server, first, planted)
+    (server.state_path / "archives" / planted.removeprefix("db/")).write_bytes(b"")  # somebody fetched it
+    server.write_environment(CHECKNINER_BACKUPS_STORE_LOOK_EVERY="0")
+    for changed in (False, True):
+        if changed:
+            application.change()
+        done = server.run("run", check=False)
+        assert done.returncode == 15, done.stderr
+        assert planted in done.stderr
+        assert len(server.keys()) == 2 + changed
+    ours = server.keys()[-2]
+    assert first < ours < in_hours(1)
+    assert json.loads((server.state_path / "state.json").read_text())["key"] == ours
+    server.store.client().delete_object(Bucket=server.bucket, Key=planted)
+    assert not server.tick()["saved"]
+    assert newest(server, keys, application) == truth(application)
+    application.database.execute("UPDATE checkouts_airstrip SET name = 'Once more'")
+    assert server.tick()["key"] < in_hours(1)
+
+
+def test_a_new_server_is_not_kept_from_saving_by_an_archive_of_the_future(server: Server) -> None:
+    body = {"Bucket": server.bucket, "Key": "db/9999-12-31T23:59:59.tar.gz.gpg", "Body": b"planted"}
+    server.store.client().put_object(**body)
+    assert server.tick()["key"] < in_hours(1)
+    clean = server.run("clean", check=False)
+    assert clean.returncode == 0, clean.stderr
+
+
+def test_a_clock_that_was_fast_once_is_told_and_moves_later_archives_by_no_more_than_their_order_needs(
+    server: Server, application: RunningApplication, keys: Keys
+) -> None:
+    first = server.tick()["key"]
+    # What a tick with a clock 40 minutes ahead leaves: the store refused its archive, which lies here.
+    fast = in_hours(2 / 3)
+    folder = server.state_path / "archives"
+    (folder / first.removeprefix("db/")).rename(folder / fast.removeprefix("db/"))
+    application.change()
+    done = server.run("run", check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ahead of this machine's clock" in done.stderr
+    assert fast < server.keys()[-1] < in_hours(2 / 3 + 0.05)

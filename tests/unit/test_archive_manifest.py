@@ -9,7 +9,7 @@ import pytest
 from checkniner_backups.archive.manifest import Manifest, Member, parse_manifest
 from checkniner_backups.errors import ArchiveError
 
-from tests.archives import CONTENT, CREATED, manifest_for
+from tests.archives import CONTENT, CREATED, TABLE, manifest_for
 
 WRONG_NAMES = [
     "../etc/passwd", "/etc/passwd", "a/b", "..", ".", "", ".hidden", "-rf", "a\nb", "a\0b", "a\x1b[0m", "a\\b",
@@ -29,9 +29,9 @@ def test_it_comes_back_as_it_was() -> None:
         CREATED,
         (Member("übung.sql", 3, "ab" * 32),),
         {"name": "x"},
-        ({"rows": 1},),
-        ({"last": 9},),
-        {"a": 1},
+        ({**TABLE, "an_addition": 1},),
+        ({"schema": "public", "name": "s", "last_value": None},),
+        {"an_addition": 1},
     )
     assert parse_manifest(manifest.to_json()) == manifest
 

@@ -17,6 +17,8 @@ NOW = datetime(2026, 11, 22, 19, 35, tzinfo=timezone.utc)
 class FakeStore:
     """Lists like S3: delimiters, pages of 1,000 entries; in no particular order, as some stores do."""
 
+    modified: datetime | None = None
+
     def __init__(self, keys: list[str], prefix: str = "db/") -> None:
         self.keys, self.prefix, self.lists = keys, prefix, 0
 
@@ -39,7 +41,7 @@ class FakeStore:
             self.lists += 1
             part = entries[first : first + 1000]
             yield Page(
-                tuple(StoredObject(each, 7) for each in part if each not in prefixes),
+                tuple(StoredObject(each, 7, self.modified) for each in part if each not in prefixes),
                 tuple(each for each in part if each in prefixes),
             )
 
@@ -149,3 +151,34 @@ def test_names_and_keys_are_each_others_inverse() -> None:
         archive = catalogue.parse("db/" + name, "db/", 3)
         assert archive == catalogue.Archive("db/" + name, NOW, 3, encrypted)
         assert archive.name == name
+
+
+FUTURE = ["db/9999-12-31T23:59:59.tar.gz.gpg", "db/2999-01-01T00:00:00.tar.gz", "db/2999-01-01T00:00:01.tar.gz"]
+
+
+def test_one_of_the_future_is_never_the_newest(caplog: pytest.LogCaptureFixture) -> None:
+    store = FakeStore([*FUTURE, key(NOW), key(NOW - timedelta(days=1))])
+    found = catalogue.find_newest(store)
+    assert found.archive
+    assert found.archive.stamp == NOW
+    assert found.ahead
+    assert found.ahead.key == FUTURE[0]
+    assert FUTURE[0] in caplog.text
+    assert catalogue.pick(store).stamp == NOW
+    assert catalogue.choose(store, "latest").stamp == NOW
+    assert catalogue.choose(store, at="3000-01-01 00:00Z").stamp == NOW
+    assert catalogue.choose(store, FUTURE[0]).key == FUTURE[0]  # whoever names it, means it
+
+
+def test_where_there_are_only_some_of_the_future_the_operator_has_to_name_one() -> None:
+    with pytest.raises(NotFoundError, match=r"(?s)one of the future, db/9999.*HINT: .*name its key"):
+        catalogue.pick(FakeStore(FUTURE))
+
+
+def test_a_slow_clock_of_this_machine_hides_nothing_that_the_store_dates(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = datetime.now(timezone.utc) + timedelta(days=30)
+    monkeypatch.setattr(FakeStore, "modified", later, raising=False)
+    found = catalogue.find_newest(FakeStore([key(later), key(NOW)]))
+    assert found.archive
+    assert found.archive.key == key(later)
+    assert found.ahead is None

@@ -7,19 +7,17 @@ parser believes nothing about the text that it is given.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timezone
-from typing import Any, cast
+from typing import Any
 
 from .. import FORMAT_VERSION, __version__
 from ..errors import ArchiveError
+from .schema import DAMAGED, check_manifest, check_version, refuse
 
 MANIFEST_NAME = "manifest.json"
 _FIXTURE = ".json"
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-_DAMAGED = "take another archive; if they are all like this, restore by hand as docs/restore-by-hand.md says"
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 
@@ -92,41 +90,39 @@ def app_of(name: str) -> str:
 
 
 def parse_manifest(data: bytes) -> Manifest:
-    """Given the bytes of `manifest.json`, return the manifest.
+    """Given the bytes of `manifest.json`, return the manifest. Every field that `schema` lists then has its type.
 
-    :raises ArchiveError: not a manifest, or one of a newer format
+    :raises ArchiveError: not a manifest, or one of a newer format; the message says the path of the field
     """
     try:
         value = json.loads(data.decode(), parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
-        raise ArchiveError("the archive's manifest is not JSON", _DAMAGED) from None
-    if not isinstance(value, dict):
-        raise ArchiveError("the archive's manifest is not a JSON object", _DAMAGED)
-    version = _typed(value, "format", int)
+        raise ArchiveError("the archive's manifest is not JSON", DAMAGED) from None
+    check_version(value, "manifest")
+    version = value["format"]
     if version > FORMAT_VERSION:
         raise ArchiveError(
             f"the archive has format {version}, this engine ({__version__}) knows formats up to {FORMAT_VERSION}",
             f"update checkniner-backups to the version that made it ({str(value.get('engine', 'unknown'))[:40]})",
         )
-    if version < 1:
-        raise ArchiveError(f"the archive's manifest has format {version}", _DAMAGED)
+    check_manifest(value, "manifest")
     try:
-        created = datetime.strptime(_typed(value, "created", str), _MOMENT).replace(tzinfo=timezone.utc)
+        created = datetime.strptime(value["created"], _MOMENT).replace(tzinfo=timezone.utc)
     except ValueError:
-        raise ArchiveError("the archive's manifest says no valid time in 'created'", _DAMAGED) from None
-    members = tuple(_member(item) for item in _objects(value, "members"))
+        raise refuse("manifest.created", f"is not a time of the form {_MOMENT}") from None
+    members = tuple(Member(each["name"], each["size"], each["sha256"]) for each in value["members"])
     check_names([member.name for member in members])
     return Manifest(
-        application=_typed(value, "application", str),
+        application=value["application"],
         created=created,
         members=members,
-        database=_typed(value, "database", dict),
-        tables=tuple(_objects(value, "tables")),
-        sequences=tuple(_objects(value, "sequences")),
-        fixtures=_typed(value, "fixtures", dict),
-        large_objects=_typed(value, "large_objects", dict) if "large_objects" in value else {},
-        extension_tables=tuple(_objects(value, "extension_tables")) if "extension_tables" in value else None,
-        engine=_typed(value, "engine", str),
+        database=value["database"],
+        tables=tuple(value["tables"]),
+        sequences=tuple(value["sequences"]),
+        fixtures=value["fixtures"],
+        large_objects=value.get("large_objects", {}),
+        extension_tables=tuple(value["extension_tables"]) if "extension_tables" in value else None,
+        engine=value["engine"],
         format=version,
     )
 
@@ -149,31 +145,10 @@ def check_name(name: str, seen: set[str]) -> None:
     # 245 bytes: `<name>.gz.part` must be a file name too
     harmless = name.isprintable() and "/" not in name and "\\" not in name and not name.startswith((".", "-"))
     if not harmless or not 0 < len(name.encode()) <= 245:
-        raise ArchiveError(f"the archive has a member of the name {name[:80]!r}, which is not allowed", _DAMAGED)
+        raise ArchiveError(f"the archive has a member of the name {name[:80]!r}, which is not allowed", DAMAGED)
     if name in seen:
-        raise ArchiveError(f"the archive has two members of the name {name!r}", _DAMAGED)
+        raise ArchiveError(f"the archive has two members of the name {name!r}", DAMAGED)
     seen.add(name)
-
-
-def _member(item: Mapping[str, Any]) -> Member:
-    member = Member(_typed(item, "name", str), _typed(item, "size", int), _typed(item, "sha256", str))
-    if member.size < 0 or not _SHA256.fullmatch(member.sha256):
-        raise ArchiveError(f"the archive's manifest has a wrong size or digest for {member.name[:80]!r}", _DAMAGED)
-    return member
-
-
-def _objects(value: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    items = _typed(value, key, list)
-    if not all(isinstance(item, dict) for item in items):
-        raise ArchiveError(f"the archive's manifest has a wrong {key!r}", _DAMAGED)
-    return cast("list[dict[str, Any]]", items)
-
-
-def _typed(value: Mapping[str, Any], key: str, kind: type) -> Any:
-    item = value.get(key)
-    if type(item) is not kind:  # `True` is no number here
-        raise ArchiveError(f"the archive's manifest has no {key!r}, or a wrong one", _DAMAGED)
-    return item
 
 
 def _refuse_constant(text: str) -> None:

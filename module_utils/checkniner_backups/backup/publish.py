@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -90,14 +90,29 @@ def drop_superseded(settings: Settings, archive: Path) -> None:
         (settings.archives_path / name).unlink(missing_ok=True)
 
 
-def look_into_store(settings: Settings, state: State, saved: Saved) -> tuple[Saved | None, str, str]:
+@dataclass(frozen=True)
+class Seen:
+    """What a look into the store found.
+
+    :ivar saved: what may be compared with; None where nothing may be
+    :ivar why_not: why not, if nothing
+    :ivar stranger: key of a newer archive that is not of this server; empty where there is none
+    :ivar ahead: key of an archive of the future; empty where there is none
+    """
+
+    saved: Saved | None
+    why_not: str = ""
+    stranger: str = ""
+    ahead: str = ""
+
+
+def look_into_store(settings: Settings, state: State, saved: Saved) -> Seen:
     """Given what was saved last, see whether the store still has it, and as the newest: "unchanged" is worth nothing
     otherwise.
 
-    :returns: what may be compared with; if nothing, why not; and the key of a newer archive that is not of this server
     :raises StoreError: the store refused or cannot be reached
     """
-    from ..storage.catalog import newest
+    from ..storage.catalog import find_newest
     from ..storage.s3 import Store
 
     store = Store(settings.store)
@@ -105,15 +120,16 @@ def look_into_store(settings: Settings, state: State, saved: Saved) -> tuple[Sav
     if found is None or found.size != saved.size:
         log.warning("the last archive, %s, is no longer in the store", saved.key)
         state.forget()
-        return None, "the last archive is no longer in the store", ""
-    last = newest(store)
+        return Seen(None, "the last archive is no longer in the store")
+    looked = find_newest(store)
+    last, ahead = looked.archive, looked.ahead.key if looked.ahead else ""
     # A playbook may have saved something meanwhile, without this lock.
     if last and last.key > saved.key and state.load() == saved and not _is_being_sent(settings, last.name):
         # Not forgotten: until the new archive is there, each tick shall look again.
-        return None, f"the newest archive in the store, {last.key}, was not made by this server", last.key
+        return Seen(None, f"the newest archive in the store, {last.key}, was not made by this server", last.key, ahead)
     seen = replace(saved, seen_in_store_at=time.time())
     state.store_over(saved, seen)
-    return seen, "", ""
+    return Seen(seen, ahead=ahead)
 
 
 def _is_being_sent(settings: Settings, name: str) -> bool:
@@ -124,12 +140,15 @@ def _is_being_sent(settings: Settings, name: str) -> bool:
 
 
 def newest_before(settings: Settings, last: Saved | None, stranger: str) -> datetime | None:
-    """Return the newest stamp that is known: of the last archive, of local ones (a run may have been killed after it
-    had uploaded one), of a stranger's, or, where nothing is remembered, of what is in the store.
+    """Return the newest stamp that is known and not of the future.
+
+    It is that of the last archive, of local ones (a run may have been killed after it had uploaded one), of a
+    stranger's, or, where nothing is remembered, of what is in the store.
 
     :param stranger: key of a newer archive that another server made; empty where there is none
     """
     from ..storage.catalog import newest, parse
+    from ..system.timestamps import latest_stamp
 
     prefix = settings.store.prefix
     names = [path.name for path in settings.archives_path.glob("*.tar.gz*")]
@@ -139,4 +158,6 @@ def newest_before(settings: Settings, last: Saved | None, stranger: str) -> date
 
         stored = newest(Store(settings.store))
         names += [stored.name] if stored else []
-    return max((archive.stamp for name in names if (archive := parse(name, ""))), default=None)
+    stamps = [archive.stamp for name in names if (archive := parse(name, ""))]
+    # One of the future would have every archive of ours stamped after it.
+    return max((stamp for stamp in stamps if stamp <= latest_stamp()), default=None)

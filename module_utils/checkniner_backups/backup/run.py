@@ -14,6 +14,7 @@ class Job:
     """What a run has to do. `saved` is what may be compared with; where it is None, `why_not` says why.
 
     :param stranger: key of an archive in the store that is newer than ours; empty where there is none
+    :param ahead: key of an archive in the store that is of the future; empty where there is none, or nobody looked
     """
 
     settings: Settings
@@ -24,3 +25,4 @@ class Job:
     why_not: str
     force: bool
     stranger: str = ""
+    ahead: str = ""

@@ -30,7 +30,7 @@ from ..settings import Settings
 from ..state import State, write_durably
 from . import changes
 from .changes import Verdict
-from .publish import MEMORY, cut_off, drop_superseded, look_into_store, newest_before, upload
+from .publish import MEMORY, Seen, cut_off, drop_superseded, look_into_store, newest_before, upload
 from .run import Job
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _MANIFEST = "manifest.json"
+_CLOCK_WAS_FAST = timedelta(minutes=1)
+"""So far ahead of the clock, the newest archive's stamp cannot come from two runs in one second."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,18 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
 
     :param force: save in any case
     :raises CheapLooksError: an archive was saved that the cheap looks had not asked for
-    :raises StrangerError: an archive was saved, for another server saves below the same prefix
+    :raises StrangerError: an archive was saved, for another server saves below the same prefix; or all is saved, and
+        the store has an archive of the future
     :raises BackupsError: something failed; nothing is remembered as saved, and the next tick makes up for it
     """
     with prepared(settings, force=force) as job:
         if verdict := first_look(job):
+            _tell_of_the_future(job)
             return Outcome(verdict, missing=job.saved.missing if job.saved else {})
         with job.state.work_folder() as folder:
             dumped = look(job, folder, meanwhile=_import_uploader)
             if not dumped.verdict.changed:
+                _tell_of_the_future(job)
                 return Outcome(dumped.verdict, missing=dumped.missing)
             packed = package(settings, folder)
             saved = upload(settings, folder, packed.path, packed.sha256)
@@ -100,7 +105,22 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
             f"it is saved as {saved.key}; the application's code may write equal rows in another way since it was last"
             " deployed (a new natural_key, a library); if not, this is a fault of ours: please report it",
         )
+    _tell_of_the_future(job)
     return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256, dumped.missing)
+
+
+def _tell_of_the_future(job: Job) -> None:
+    """Given the job, whose own work is done, return if the store has no archive of the future.
+
+    :raises StrangerError: it has one
+    """
+    if job.ahead:
+        raise StrangerError(
+            f"{job.ahead} in the store is of the future, so no tick of this server made it; all of this server's data"
+            " is saved",
+            "look who else writes below this prefix, and remove that object with credentials that may; a restore of"
+            " the latest archive leaves it out",
+        )
 
 
 def _import_uploader() -> None:
@@ -125,12 +145,14 @@ def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) 
         state.sweep()
         dsn, environment = application_dsn(settings)
         saved, why_not = changes.comparable(state.load(), settings.shape(), dsn.place())
-        stranger = ""
+        seen = Seen(saved, why_not)
         if saved and (name := cut_off(settings.state_path)):
-            saved, why_not = None, f"the upload of {name} was cut off, and may be in the store all the same"
+            seen = Seen(None, f"the upload of {name} was cut off, and may be in the store all the same")
         elif saved and not force and not 0 <= time.time() - saved.seen_in_store_at < settings.store_look_every:
-            saved, why_not, stranger = look_into_store(settings, state, saved)
-        yield Job(settings, state, dsn, environment, saved, why_not, force, stranger)
+            seen = look_into_store(settings, state, saved)
+        yield Job(
+            settings, state, dsn, environment, seen.saved, seen.why_not, force, seen.stranger, seen.ahead,
+        )  # fmt: skip
 
 
 def first_look(job: Job) -> Verdict | None:
@@ -211,7 +233,15 @@ def _stamp(moment: float, before: datetime | None) -> datetime:
     Also when the clock was set back, or two runs fall into one second.
     """
     stamp = datetime.fromtimestamp(int(moment), timezone.utc)
-    return max(stamp, before + timedelta(seconds=1)) if before else stamp
+    if before is None or stamp > before:
+        return stamp
+    if before - stamp > _CLOCK_WAS_FAST:
+        log.warning(
+            "the newest archive is of %s UTC, %s ahead of this machine's clock: this one is stamped right after it, and"
+            " archives up to then have no true time; was the clock fast, or is it slow now?",
+            f"{before:%Y-%m-%d %H:%M:%S}", before - stamp,
+        )  # fmt: skip
+    return before + timedelta(seconds=1)
 
 
 def _keep_the_newest(job: Job, dataset: Dataset, apps: Sequence[str], before: datetime | None) -> None:

@@ -10,6 +10,7 @@ from ..django_app.environment import check_user
 from ..settings import SAFETY, Settings
 from ..state import State
 from ..storage.s3 import ARCHIVE_NAME
+from ..system.timestamps import is_far_ahead
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,9 @@ def clean(settings: Settings, *, dry_run: bool = False) -> Cleaned:
         # A restore went on only after the store had confirmed these; the newest stays for whoever just restored.
         safety = sorted(f"{SAFETY}{path.name}" for path in (folder / SAFETY).glob("*") if is_archive(path.name))
         whole = Path(saved.last_whole).name if saved else ""
-        removed = (*(name for name in to_remove(names, confirmed) if name != whole), *safety[:-1])
+        # One of the future is none of ours, and never the newest.
+        ours = [name for name in names if not is_far_ahead(name)]
+        removed = (*(name for name in to_remove(ours, confirmed) if name != whole), *safety[:-1])
         if not dry_run:
             for name in removed:
                 (folder / name).unlink(missing_ok=True)

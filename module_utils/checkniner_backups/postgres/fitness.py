@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ..errors import printable
@@ -178,6 +179,10 @@ def as_statement(database: str, role: str, setting: str) -> str:
     """Given a database, a role (may be empty) and `name=value`, return the statement that makes the setting."""
     name, _, value = setting.partition("=")
     whom = f"ROLE {identifier(role)} IN " if role else ""
-    values = next(csv.reader([value], skipinitialspace=True), [""]) if name in _LISTS else [value]
+    values = [value]
+    if name in _LISTS:
+        # What no list can be comes from a manifest, not from a server: the server refuses it then.
+        with suppress(csv.Error):
+            values = next(csv.reader([value], skipinitialspace=True), [""])
     parameter, words = ".".join(map(identifier, name.split("."))), ", ".join(map(literal, values))
     return f"ALTER {whom}DATABASE {identifier(database)} SET {parameter} TO {words}"

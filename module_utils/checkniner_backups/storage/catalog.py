@@ -7,16 +7,19 @@ Where a level holds nothing of ours (other keys live below the prefix too), the 
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Protocol
 
 from ..errors import NotFoundError, SettingsError
-from ..system.timestamps import parse_moment
+from ..system.timestamps import latest_stamp, parse_moment
 from .client import Page, StoredObject
 from .s3 import ARCHIVE_NAME
+
+log = logging.getLogger(__name__)
 
 _LEVELS = (("-", re.compile(r"[0-9]{4}-\Z")), ("-", re.compile(r"[0-9]{4}-[0-9]{2}-\Z")),
            ("T", re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T\Z")))  # fmt: skip
@@ -35,12 +38,16 @@ class Listing(Protocol):
 
 @dataclass(frozen=True)
 class Archive:
-    """A stored archive. `stamp` is the aware UTC time in its key, `size` is in bytes."""
+    """A stored archive. `stamp` is the aware UTC time in its key, `size` is in bytes.
+
+    :ivar modified: when it was stored, by the store's clock (aware); None where that is not known
+    """
 
     key: str
     stamp: datetime
     size: int
     encrypted: bool
+    modified: datetime | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:
@@ -53,7 +60,7 @@ def file_name(stamp: datetime, encrypted: bool) -> str:
     return f"{_text(stamp)}.tar.gz{'.gpg' if encrypted else ''}"
 
 
-def parse(key: str, prefix: str, size: int = 0) -> Archive | None:
+def parse(key: str, prefix: str, size: int = 0, modified: datetime | None = None) -> Archive | None:
     """Given a key, the store's prefix and a size in bytes, return the archive. None if the key is not one of ours."""
     match = ARCHIVE_NAME.match(key[len(prefix) :]) if key.startswith(prefix) else None
     if not match:
@@ -62,17 +69,49 @@ def parse(key: str, prefix: str, size: int = 0) -> Archive | None:
         stamp = datetime.strptime(match[1], _STAMP).replace(tzinfo=timezone.utc)
     except ValueError:  # the 31st of February
         return None
-    return Archive(key, stamp, size, encrypted=match[2] is not None)
+    return Archive(key, stamp, size, encrypted=match[2] is not None, modified=modified)
+
+
+@dataclass(frozen=True)
+class Newest:
+    """What a search for the newest archive found.
+
+    :ivar archive: the newest one that can be an application's; None where there is none
+    :ivar ahead: one whose stamp is over a day in the future, so that no tick made it; None where there is none
+    """
+
+    archive: Archive | None
+    ahead: Archive | None = None
 
 
 def newest(store: Listing) -> Archive | None:
-    """Given a store, return its newest archive, None if there is none. Four LISTs, unless other keys are in the way."""
-    return next(_walk(store, "", ""), None)
+    """Given a store, return its newest archive, None if there is none. Four LISTs, unless other keys are in the way.
+
+    One whose stamp is over a day in the future is never the newest: a single object with such a name, whoever put it
+    there, would hide every archive. It is logged.
+    """
+    return find_newest(store).archive
+
+
+def find_newest(store: Listing) -> Newest:
+    """Given a store, return what `newest` does, and one archive of the future where there is one."""
+    first = next(_walk(store, "", ""), None)
+    # When the object was stored is the past, whatever this machine's clock says.
+    if first is None or first.stamp <= (until := latest_stamp(first.modified)):
+        return Newest(first)
+    log.warning(
+        "%s in %s is of %s UTC, which is in the future: it is left out. Look who else writes there",
+        first.key, store, _text(first.stamp),
+    )  # fmt: skip
+    return Newest(next(_walk(store, "", _text(until)), None), first)
 
 
 def newest_at_or_before(store: Listing, moment: datetime) -> Archive | None:
     """Given an aware moment, return the archive that was the newest then. None if there was none yet."""
-    return next(_walk(store, "", _text(moment)), None)
+    found = next(_walk(store, "", _text(moment)), None)
+    if found and found.stamp > latest_stamp(found.modified):
+        return newest(store)
+    return found
 
 
 def oldest_after(store: Listing, moment: datetime) -> Archive | None:
@@ -97,9 +136,14 @@ def pick(store: Listing, moment: datetime | None = None) -> Archive:
 
     :raises NotFoundError: there is none; the message says what there is around that time
     """
-    found = newest(store) if moment is None else newest_at_or_before(store, moment)
-    if found:
-        return found
+    looked = find_newest(store) if moment is None else Newest(newest_at_or_before(store, moment))
+    if looked.archive:
+        return looked.archive
+    if looked.ahead:
+        raise NotFoundError(
+            f"no archive in {store} but one of the future, {looked.ahead.key}",
+            "no tick with a right clock made it; to restore it all the same, name its key as the archive",
+        )
     hint = "check the bucket and the prefix; keys look like " + store.prefix + "2026-11-22T19:35:00.tar.gz.gpg"
     if moment is None:
         raise NotFoundError(f"no archive in {store}", hint)
@@ -171,5 +215,5 @@ def _archives(store: Listing, start: str, newest_first: bool = True) -> list[Arc
 
 def _sorted(objects: Iterable[StoredObject], prefix: str, newest_first: bool) -> list[Archive]:
     """Given objects in any order, return the archives among them, sorted. Of two with one stamp, encrypted is newer."""
-    found = (parse(each.key, prefix, each.size) for each in objects)
+    found = (parse(each.key, prefix, each.size, each.modified) for each in objects)
     return sorted(filter(None, found), key=lambda each: (each.stamp, each.encrypted), reverse=newest_first)

@@ -1,9 +1,9 @@
-"""A moment as people write it: "2026-11-20 14:35", in local time unless it says otherwise."""
+"""A moment as people write it ("2026-11-20 14:35", local time unless it says otherwise), and stamps of the future."""
 
 from __future__ import annotations
 
 import re
-from datetime import datetime, timezone, tzinfo
+from datetime import datetime, timedelta, timezone, tzinfo
 
 from ..errors import SettingsError
 
@@ -13,6 +13,24 @@ _FORM = re.compile(
     r"\s*(?:(?P<offset>[+-][0-9]{2}(?::?[0-9]{2})?)|(?P<zone>[A-Za-z][A-Za-z0-9_+/-]*))?\Z"
 )
 _ARCHIVE = re.compile(r"(?:.*/)?([0-9T:-]{19})\.tar\.gz(?:\.gpg)?\Z", re.DOTALL)
+
+_MOST_AHEAD = timedelta(days=1)
+"""A stamp that is further ahead of the clock was not made by a tick of this server: no zone and no drift makes that."""
+
+
+def latest_stamp(seen: datetime | None = None) -> datetime:
+    """Return the latest stamp (aware, UTC) that an archive of ours can have now; what is later is of somebody else.
+
+    :param seen: a time (aware) that has passed for certain, as by a store's clock: this machine's may be slow
+    """
+    now = datetime.now(timezone.utc)
+    return max(now, seen or now) + _MOST_AHEAD
+
+
+def is_far_ahead(name: str) -> bool:
+    """Given an archive's file name or key, return whether its stamp is later than an archive of ours can have."""
+    match = _ARCHIVE.match(name)
+    return match is not None and match[1] > f"{latest_stamp():%Y-%m-%dT%H:%M:%S}"
 
 
 def parse_moment(text: str, local_zone: tzinfo | None = None) -> datetime:
