@@ -128,11 +128,11 @@ def by_everything(
         reasons.append(f"rows of {', '.join(names)}")
     if now.catalogue != saved.fingerprint.catalogue:
         reasons.append("columns of the business tables")
-    compared = {*saved.fixtures, *fixtures} - (set(missing) if now.whole else set())
+    compared = {*saved.fixtures, *fixtures} - set(saved.missing) - (set(missing) if now.whole else set())
     names = sorted(app for app in compared if saved.fixtures.get(app) != fixtures.get(app))
     if names:
         reasons.append(f"fixtures of {', '.join(names)}")
-    if readable := sorted(set(saved.missing) - set(missing) - set(names)):
+    if readable := sorted(set(saved.missing) - set(missing)):
         reasons.append(f"fixtures of {', '.join(readable)}, which can be read again")
     if reasons:
         return Verdict(True, Look.FULL, f"different from the last archive: {'; '.join(reasons)}")

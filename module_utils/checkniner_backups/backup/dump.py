@@ -217,6 +217,7 @@ class _KeptMember(MemberWriter):
     def __init__(self, path: Path, part: Part) -> None:
         super().__init__(path)
         self._part_of = part
+        self.whole = False
 
     def write(self, data: bytes) -> int:
         self._part_of.moved += len(data)
@@ -224,6 +225,7 @@ class _KeptMember(MemberWriter):
 
     def close(self) -> Member:
         self.member = super().close()
+        self.whole = True
         return self.member
 
 
@@ -255,7 +257,9 @@ class _Fixtures(Part):
             apps=None,
             open_member=self._open,
         )
-        self.members = tuple(writer.member for writer in self._writers)
+        self.members = tuple(writer.member for writer in self._writers if writer.whole)
+        for app, reason in self.report.missing.items():
+            log.error("the fixture of %s cannot be read and is missing: %s", app, reason)
 
     def stop(self) -> None:
         self._process.kill()

@@ -41,6 +41,11 @@ class FixtureDigest:
         self._hash.update(self._tail)
         self._tail = b""
 
+    def abort(self) -> None:
+        """What was written is worth nothing, and equal to no other fixture."""
+        self._hash.update(self._tail + b"\0")
+        self._tail = b""
+
     def hexdigest(self) -> str:
         """Return the digest (hex) of what was written before `close`."""
         return self._hash.hexdigest()

@@ -15,6 +15,7 @@ from ..errors import LockTimeoutError
 from ..system.accounts import Account
 from .digest import FixtureDigest
 from .interpreter import Interpreter
+from .program import scrubbed
 from .registry import FixturesReport, LoadReport, Member, Place, Registry
 from .worker import channel
 
@@ -85,7 +86,8 @@ class FixturesProcess(Interpreter):
         :param lock_tables: quoted names; all are locked (`ACCESS SHARE`) before anything is read
         :param lock_timeout: seconds to wait for a lock; 0: without end
         :param apps: labels; None for all
-        :param open_member: called with an app's label; the member is closed when the fixture is complete, and only then
+        :param open_member: called with an app's label; the member is closed when the fixture is complete, and only
+            then; aborted where it cannot be read
         :param inside: read inside the transaction of a load that holds, what it is about to commit
         :raises LockTimeoutError: a lock was not to be had; the members are worth nothing, the process takes another try
         :raises ApplicationError: the application failed, and is gone
@@ -100,6 +102,7 @@ class FixturesProcess(Interpreter):
         )
         member: Member | None = None
         sizes: dict[str, int] = {}
+        missing: dict[str, str] = {}
         while True:
             kind, payload = self._receive_frame()
             if kind == channel.DATA_FRAME:
@@ -115,8 +118,12 @@ class FixturesProcess(Interpreter):
                 member.close()
                 member = None
                 sizes[message["app"]] = message["objects"]
+            elif event == "app-failed" and member is not None:
+                member.abort()
+                member = None
+                missing[message["app"]] = scrubbed(message["reason"], self._environment)
             elif event == "report":
-                return FixturesReport.parse(message, self.registry, sizes)
+                return FixturesReport.parse(message, self.registry, sizes, missing)
             elif event == "lock-timeout":
                 raise LockTimeoutError(
                     "the application's Django could not lock a table in time", "a migration is running, or waits"

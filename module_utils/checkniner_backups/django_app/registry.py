@@ -207,8 +207,10 @@ class FixturesReport:
     inexact: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, message: Mapping[str, Any], registry: Registry, apps: Mapping[str, int]) -> FixturesReport:
-        """Given the `report` message and the number of objects of each app, return the report."""
+    def parse(
+        cls, message: Mapping[str, Any], registry: Registry, apps: Mapping[str, int], missing: Mapping[str, str]
+    ) -> FixturesReport:
+        """Given the `report` message, the objects of each app, and the apps that failed, return the report."""
         return cls(
             apps=dict(apps),
             models=tuple(ModelReport(**model) for model in message["models"]),
@@ -217,6 +219,7 @@ class FixturesReport:
             search_path=tuple(message["search_path"]),
             django=registry.django,
             python=registry.python,
+            missing=dict(missing),
         )
 
     def entered(self, apps: Collection[str]) -> int:
@@ -234,6 +237,8 @@ class FixturesReport:
             "apps": dict(self.apps),
             "objects": {model.label: model.objects for model in self.models},
             "migrations": {app: list(names) for app, names in self.migrations.items()},
+            **({"missing": dict(self.missing)} if self.missing else {}),
+            **({"inexact": {app: list(lines) for app, lines in self.inexact.items()}} if self.inexact else {}),
         }
 
 
@@ -290,3 +295,6 @@ class Member(Protocol):
 
     def close(self) -> object:
         """That was all."""
+
+    def abort(self) -> object:
+        """What was written is worth nothing."""

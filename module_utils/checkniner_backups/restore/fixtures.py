@@ -150,12 +150,31 @@ def choose(reader: ArchiveReader, source: Source, wanted: Iterable[str]) -> tupl
     :raises RestoreError: it does not hold one of them, or no app at all
     """
     wanted = tuple(wanted)
+    _refuse_missing(reader.manifest, wanted)
     members = reader.manifest.members if reader.manifest else inspect(source, verify=True).members
     there = tuple(app for member in members if (app := app_of(member.name)))
     unknown = sorted(set(wanted) - set(there))
     if unknown or not there:
         _refuse_for_lack_of(unknown, there)
     return tuple(app for app in there if not wanted or app in wanted)
+
+
+def _refuse_missing(manifest: Manifest | None, wanted: tuple[str, ...]) -> None:
+    """Given the apps that are wanted (none: all), return if the archive lacks none of them.
+
+    :raises RestoreError: it does: its fixture could not be read when the archive was made
+    """
+    fixtures = manifest.fixtures if manifest else {}
+    missing: Mapping[str, str] = fixtures.get("missing", {})
+    lacking = {app: reason for app, reason in missing.items() if not wanted or app in wanted}
+    if lacking:
+        whole = fixtures.get("last_whole", "")
+        raise RestoreError(
+            "the archive lacks fixtures that could not be read when it was made: "
+            + "; ".join(f"{app}: {reason}" for app, reason in sorted(lacking.items())),
+            "its SQL is complete: restore from SQL (source=sql)"
+            + (f"; the newest archive that lacks no fixture is {whole} (archive={whole})" if whole else ""),
+        )
 
 
 def _check_loaded(report: LoadReport, chosen: tuple[str, ...]) -> None:
