@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from ..django_app.environment import application_dsn, check_user, owner_dsn
 from ..errors import DatabaseError
 from ..postgres.dsn import dump_program
+from ..postgres.extensions import unloadable_rows
 from ..postgres.facts import database_facts
 from ..postgres.fitness import unfit
 from ..postgres.session import connect_directly, fetch_all, reading_hint, server_major
@@ -47,6 +48,7 @@ def check(settings: Settings) -> list[str]:
         major = server_major(connection)
         role = owner_dsn(settings)[0].user
         problems = unfit(connection, database_facts(connection), role or dsn.user)
+        problems += unloadable_rows(connection, role or dsn.user)
     lines.append(f"{dsn}: PostgreSQL {major}, read by {dump_program(major)}")
     with exported_snapshot(dsn, settings.lock_timeout) as snapshot:
         _check_rows_are_seen(snapshot)
