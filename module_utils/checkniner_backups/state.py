@@ -59,6 +59,7 @@ class Saved:
     :param missing: the apps whose fixture the archive lacks, with the reason
     :param inexact: the apps whose fixture is not exact, with what is not
     :param last_whole: key of the newest archive that lacked nothing; empty where there is none
+    :param verified: whether what the store computed of the archive is known to be what was sent
     """
 
     key: str
@@ -80,6 +81,7 @@ class Saved:
     missing: dict[str, str] = field(default_factory=dict)
     inexact: dict[str, list[str]] = field(default_factory=dict)
     last_whole: str = ""
+    verified: bool = True
 
     def to_json(self) -> str:
         """Return this as JSON."""
