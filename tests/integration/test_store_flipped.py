@@ -1,6 +1,7 @@
 """One byte that is changed between us and the store is noticed: by what the store computed, or by reading it back.
 
 The store here listens over TLS, where boto3 signs no payload, and keeps what arrives, as a store behind a faulty proxy.
+Its LIST knows no delimiter.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from checkniner_backups.errors import StoreError
 from checkniner_backups.settings import StoreSettings
+from checkniner_backups.storage import catalog
 from checkniner_backups.storage.s3 import Store
 
 from sandbox.object_store import make_certificate
@@ -146,6 +148,7 @@ class Handler(BaseHTTPRequestHandler):
             found = "".join(
                 f'<Contents><Key>{name}</Key><Size>{len(body)}</Size><ETag>"{etag}"</ETag></Contents>'
                 for name, (body, etag, _) in self.server.objects.items()
+                if name.startswith(query.get("prefix", [""])[0])
             )
             said = f"<ListBucketResult><IsTruncated>false</IsTruncated>{found}</ListBucketResult>"
             self._answer(200, (XML + said).encode())
@@ -230,3 +233,18 @@ def test_some_stores_give_the_md5_of_the_whole_for_parts_too(
     fake.etag_of = lambda body, _: hashlib.md5(body).hexdigest()
     assert store_at(fake, certificate).upload(path, KEY, digest).verified
     assert fake.gets == 0
+
+
+def test_a_store_whose_list_ignores_the_delimiter_is_searched_all_the_same(
+    fake: FakeStore, certificate: tuple[Path, Path], tmp_path: Path
+) -> None:
+    path, digest = a_file(tmp_path)
+    store = store_at(fake, certificate)
+    names = [f"2026-{month:02}-03T04:05:06.tar.gz.gpg" for month in (1, 5, 11)]
+    for name in names:
+        store.upload(path, f"db/{name}", digest)
+    found = catalog.newest(store)
+    assert found
+    assert found.name == names[-1]
+    assert catalog.choose(store, at="2026-06-01 00:00Z").name == names[1]
+    assert [each.name for each in catalog.all_archives(store)] == names[::-1]
