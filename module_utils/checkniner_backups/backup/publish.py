@@ -18,7 +18,8 @@ from pathlib import Path
 
 from ..errors import ArchiveError
 from ..settings import Settings
-from ..state import Saved, State, parse_saved, write_durably
+from ..state import Saved, State, parse_saved
+from ..system.files import write_durably
 
 log = logging.getLogger(__name__)
 
