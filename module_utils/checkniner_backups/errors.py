@@ -63,6 +63,11 @@ class NoDatabaseError(DatabaseError):
     """The server is there, the database is not."""
 
 
+class NameNotFoundError(DatabaseError):
+    """A statement of a dump names what is not found in the search path; the database that it was loaded into is as it
+    was before."""
+
+
 class LockTimeoutError(DatabaseError):
     """A table could not be locked in time: somebody is changing the schema. The caller may try again."""
 

@@ -88,10 +88,10 @@ def test_rows_that_a_base_manager_hides(kinds: KindsProject, database: Database,
     members, report = dumped(kinds, database, tmp_path)
     assert report.warnings == ()
     assert [(found["pk"], found["fields"]["successor"]) for found in objects(members, "hiding")] == [
-        (1, ["third"]), (2, ["third"]), (3, None),
+        (1, 3), (2, 3), (3, None),
     ]  # fmt: skip
-    assert objects(members, "hiding")[0]["fields"]["friends"] == [["third"]]
-    assert [found["fields"]["to"] for found in objects(members, "refers")] == [["third"], ["second"]]
+    assert objects(members, "hiding")[0]["fields"]["friends"] == [3]
+    assert [found["fields"]["to"] for found in objects(members, "refers")] == [3, 2]
     comes_back(kinds, database, members, tmp_path, "hiding", "refers")
     assert database.execute("SELECT from_hiding_id, to_hiding_id FROM unusual_hiding_friends ORDER BY 1") == [
         (1, 3), (3, 2),
@@ -115,3 +115,22 @@ def test_a_key_that_refers_to_what_is_ordered(kinds: KindsProject, database: Dat
     for model in ("badge", "employee"):
         assert objects(after, model) == objects(before, model)
     comes_back(kinds, database, after, tmp_path, "person", "badge", "employee")
+
+
+def test_natural_keys_that_are_not_unique_or_refer_to_nothing_are_not_needed(
+    kinds: KindsProject, database: Database, tmp_path: Path
+) -> None:
+    database.execute("ALTER TABLE unusual_hiding DROP CONSTRAINT IF EXISTS unusual_hiding_name_key")
+    database.execute(
+        "INSERT INTO unusual_hiding (id, name, hidden, successor_id) VALUES"
+        " (1, 'same', false, 2), (2, 'same', false, NULL)"
+    )
+    ((constraint,),) = database.execute(
+        "SELECT conname FROM pg_constraint WHERE conrelid = 'unusual_refers'::regclass AND contype = 'f'"
+    )
+    database.execute(f'ALTER TABLE unusual_refers DROP CONSTRAINT "{constraint}"')
+    database.execute("INSERT INTO unusual_refers (to_id) VALUES (99), (2)")
+    members, report = dumped(kinds, database, tmp_path)
+    assert report.missing == {}
+    assert [found["fields"]["successor"] for found in objects(members, "hiding")] == [2, None]
+    assert [found["fields"]["to"] for found in objects(members, "refers")] == [99, 2]

@@ -138,6 +138,9 @@ class _MemoryMember:
     def close(self) -> None:
         self.members.closed.append(self.app)
 
+    def abort(self) -> None:
+        del self.members.parts[self.app]
+
 
 def _interpreter(versions: tuple[str, ...]) -> Path | None:
     for version in versions:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterator
+
 import pytest
 from checkniner_backups.errors import ArchiveError
+from checkniner_backups.postgres.dump_lexer import LIMIT
 from checkniner_backups.postgres.dump_text import loadable
 
 END = b"\\.\n\n--\n-- PostgreSQL database dump complete\n--\n\n"
@@ -98,3 +102,70 @@ def test_no_other_line_is_left_out(line: bytes) -> None:
 def test_behind_the_first_statement_nothing_is_left_out() -> None:
     text = (HEAD % (b"CREATE SCHEMA s;\n", TIMEOUT)).replace(b"\\restrict abC1\n", b"") + BODY
     assert b"".join(loadable([text], transaction_timeout=False)) == text
+
+
+LEFT_OUT = b"COMMENT ON EXTENSION pg_trgm IS 'x';\n"
+BODIES = [
+    b"CREATE FUNCTION f() RETURNS text LANGUAGE plpgsql AS $_$\nBEGIN\n%s  RETURN $$;$$;\nEND $_$;\n",
+    b"CREATE FUNCTION f() RETURNS text LANGUAGE sql AS '\nSELECT ''a'';\n%s';\n",
+    b"CREATE FUNCTION f() RETURNS text LANGUAGE sql AS E'\\'\n%s\\\\';\n",
+    b"CREATE FUNCTION f() RETURNS text LANGUAGE sql AS E'it''s \\'\n%s\\\\';\n",
+    b'CREATE TABLE "odd\n%s" (a integer);\n',
+    b"/* one /* two */\n%s*/\n",
+    b"CREATE TABLE t$$ (a integer); CREATE VIEW v AS SELECT 'x$$\n%s';\n",
+    b"CREATE TABLE t (te text DEFAULT 'e', b text DEFAULT '\\');\nCREATE VIEW v AS SELECT '\n%s';\n",
+    b"SET standard_conforming_strings = off;\nCREATE VIEW v AS SELECT '\\'\n%s';\n",
+    b"CREATE FUNCTION f() RETURNS text LANGUAGE sql AS $a$\n$b$;\n%s$b$ $a$;\n",
+    b"CREATE TABLE u (a integer) -- it's\n;\nCOPY public.u (a) FROM stdin;\n\\N\n%s\\.\n",
+]
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 3_000_000])
+@pytest.mark.parametrize("body", BODIES)
+def test_nothing_inside_a_body_a_string_a_name_a_comment_or_a_copy_is_changed(body: bytes, size: int) -> None:
+    lines = LEFT_OUT + b"CREATE SCHEMA mon;\n" + b"SELECT pg_catalog.set_config('search_path', '', false);\n"
+    text = HEAD % (b"", b"") + LEFT_OUT + body % lines + LEFT_OUT + body % lines + DATA + LEFT_OUT + END
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    expected = (HEAD % (b"", b"")).replace(b"\\restrict abC1\n", b"").replace(b"'', false", b"'app', false")
+    found = b"".join(loadable(pieces, {"mon"}, search_path="app"))
+    assert found == expected + (body % lines) * 2 + DATA + END
+
+
+def test_a_comment_of_several_lines_goes_as_a_whole() -> None:
+    text = b"SELECT 1;\nCOMMENT ON EXTENSION citext IS 'a;\nCOPY t FROM stdin;\n''b';\nSELECT 2;\n" + DATA
+    assert b"".join(loadable([text])) == b"SELECT 1;\nSELECT 2;\n" + DATA
+
+
+def test_what_is_longer_than_memory_should_hold_goes_by_in_parts() -> None:
+    longest = 0
+
+    def chunks() -> Iterator[bytes]:
+        yield HEAD % (b"", b"") + b"SELECT '"
+        for _ in range(80):
+            yield b"x;\nCOMMENT ON EXTENSION a IS 'b';\n--" * 4096
+        yield b"';\nCOMMENT ON EXTENSION a IS '"
+        for _ in range(80):
+            yield b"y" * 131072
+        yield b"';\n" + LEFT_OUT + DATA
+
+    kept = hashlib.sha256()
+    for piece in loadable(chunks()):
+        longest = max(longest, len(piece))
+        kept.update(piece)
+    assert longest < 2 * LIMIT
+    whole = b"".join(chunks()).replace(b"\\restrict abC1\n", b"").replace(LEFT_OUT, b"")
+    head, _, rest = whole.partition(b"COMMENT ON EXTENSION a IS 'y")
+    assert kept.digest() == hashlib.sha256(head + rest.partition(b";")[2]).digest()
+
+
+EMPTY = b"COPY public.spatial_ref_sys (srid, auth_name) FROM stdin;\n\\.\n"
+FULL = b"COPY public.spatial_ref_sys (srid, auth_name) FROM stdin;\n1\tx\n\\.\n"
+
+
+@pytest.mark.parametrize("size", [1, 7, 100000])
+def test_a_copy_without_rows_into_a_closed_table_is_left_out(size: int) -> None:
+    text = b"SELECT 1;\n" + EMPTY + b"\n\n" + FULL + b"SELECT 2;\n" + DATA
+    pieces = [text[start : start + size] for start in range(0, len(text), size)]
+    found = b"".join(loadable(pieces, closed=["public.spatial_ref_sys"]))
+    assert found == b"SELECT 1;\n\n\n" + FULL + b"SELECT 2;\n" + DATA
+    assert b"".join(loadable(pieces, closed=["public.spatial_ref"])) == text

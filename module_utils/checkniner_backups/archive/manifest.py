@@ -32,7 +32,10 @@ class Member:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an archive holds. `created` is UTC; `members` stand in the archive's order, without the manifest itself."""
+    """What an archive holds. `created` is UTC; `members` stand in the archive's order, without the manifest itself.
+
+    Archives of earlier releases say nothing of large objects and of extensions' configuration tables.
+    """
 
     application: str
     created: datetime
@@ -41,6 +44,8 @@ class Manifest:
     tables: Sequence[Mapping[str, Any]] = ()
     sequences: Sequence[Mapping[str, Any]] = ()
     fixtures: Mapping[str, Any] = field(default_factory=dict)
+    large_objects: Mapping[str, Any] = field(default_factory=dict)
+    extension_tables: Sequence[Mapping[str, Any]] | None = None
     engine: str = __version__
     format: int = FORMAT_VERSION
 
@@ -65,6 +70,10 @@ class Manifest:
             "sequences": list(self.sequences),
             "fixtures": self.fixtures,
         }
+        if self.large_objects:
+            value["large_objects"] = self.large_objects
+        if self.extension_tables is not None:
+            value["extension_tables"] = list(self.extension_tables)
         return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -111,6 +120,8 @@ def parse_manifest(data: bytes) -> Manifest:
         tables=tuple(value["tables"]),
         sequences=tuple(value["sequences"]),
         fixtures=value["fixtures"],
+        large_objects=value.get("large_objects", {}),
+        extension_tables=tuple(value["extension_tables"]) if "extension_tables" in value else None,
         engine=value["engine"],
         format=version,
     )

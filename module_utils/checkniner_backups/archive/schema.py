@@ -149,6 +149,7 @@ _TABLE = fields(
 _SEQUENCE = fields({"schema": text, "name": text, "last_value": or_null(_NUMBER)})
 _EXTENSION = fields({"name": text, "schema": text, "trusted": _BOOL}, {"version": text})
 _OWNER = fields({"role": text, "objects": _COUNT, "example": text, "creates": _BOOL})
+_EXTENSION_TABLE = fields({"schema": text, "name": text, "extension": text, "rows": _COUNT, "sha256": sha256})
 # All optional: an archive of an earlier release tells less, and one that was made by hand may tell nothing.
 _DATABASE = fields(
     {},
@@ -169,6 +170,10 @@ _DATABASE = fields(
         "extensions": list_of(_EXTENSION),
         "owners": list_of(_OWNER),
         "superuser_objects": list_of(text),
+        "comment": or_null(text),
+        "extension_comments": mapping_of(or_null(text)),
+        "search_path": list_of(text),
+        "extension_rows": list_of(row_of(text, text, _COUNT)),
     },
 )
 _FIXTURES = fields(
@@ -197,6 +202,10 @@ check_manifest = fields(
         "tables": list_of(_TABLE),
         "sequences": list_of(_SEQUENCE),
         "fixtures": _FIXTURES,
-    }
+    },
+    {
+        "large_objects": fields({"count": _COUNT, "sha256": sha256}),
+        "extension_tables": list_of(_EXTENSION_TABLE),
+    },
 )
 """Accepts the whole manifest, given as parsed JSON."""

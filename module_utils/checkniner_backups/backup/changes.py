@@ -6,9 +6,10 @@
    columns and types, `django_migrations` and the names of all tables, in one snapshot with every table locked. The
    tables are the ones that Django's registry named at the last dump. Sound because a model can only come, go or change
    its columns by a migration, which the digest covers, or by hand (`migrate --run-syncdb` too), which the catalogue's
-   digest and the tables' names cover. A partitioned table's rows are its
-   partitions'. Where a model's rows are in no table (a view with `managed = False`, a foreign table), they have no row
-   digest: such an application always takes the third look.
+   digest and the tables' names cover. A partitioned table's rows are its partitions'. Large objects, and the rows of
+   extensions' configuration tables, count as business data wherever there are any: no model tells whose they are. Where
+   a model's rows are in no table (a view with `managed = False`, a foreign table), they have no row digest: such an
+   application always takes the third look.
 3. *Everything* (the full dump): Django's registry as it is now, every table's digest, and the fixtures of the business
    apps. It decides in the end, and runs once a day even where the cheap looks see nothing.
 
@@ -33,6 +34,7 @@ from ..state import Fingerprint, Saved
 
 if TYPE_CHECKING:
     from ..postgres.digest import TableDigest
+    from ..postgres.extensions import ConfigurationTable
     from ..postgres.session import Connection
     from ..postgres.snapshot import Snapshot, Table
 
@@ -126,11 +128,11 @@ def by_everything(
         reasons.append(f"rows of {', '.join(names)}")
     if now.catalogue != saved.fingerprint.catalogue:
         reasons.append("columns of the business tables")
-    compared = {*saved.fixtures, *fixtures} - (set(missing) if now.whole else set())
+    compared = {*saved.fixtures, *fixtures} - set(saved.missing) - (set(missing) if now.whole else set())
     names = sorted(app for app in compared if saved.fixtures.get(app) != fixtures.get(app))
     if names:
         reasons.append(f"fixtures of {', '.join(names)}")
-    if readable := sorted(set(saved.missing) - set(missing) - set(names)):
+    if readable := sorted(set(saved.missing) - set(missing)):
         reasons.append(f"fixtures of {', '.join(readable)}, which can be read again")
     if reasons:
         return Verdict(True, Look.FULL, f"different from the last archive: {'; '.join(reasons)}")
@@ -156,6 +158,7 @@ def take_fingerprint(
     migrations: Table | None,
     everything: Iterable[Table],
     ignored: Mapping[str, frozenset[str]],
+    configuration: Iterable[ConfigurationTable] = (),
     known: Mapping[int, TableDigest] | None = None,
     whole: bool = True,
 ) -> tuple[Fingerprint, dict[int, TableDigest]]:
@@ -163,17 +166,19 @@ def take_fingerprint(
     snapshot.
 
     :param ignored: columns to leave out, by quoted table name
+    :param configuration: extensions' tables, whose rows count as well
     :param known: digests of whole tables, by OID, that were already taken in the same snapshot
     :param whole: whether these tables hold all business data
     :returns: the fingerprint, and the digests of whole tables taken on the way, by OID
     """
+    from ..postgres import large_objects
     from ..postgres.digest import catalogue_digest, columns_of, digest_table
 
-    tables = tuple(tables)
-    columns = columns_of(connection, tables if migrations is None else (*tables, migrations))
+    tables, configuration = tuple(tables), tuple(configuration)
+    columns = columns_of(connection, (*tables, *configuration, *([migrations] if migrations else [])))
     digests = dict(known or {})
 
-    def digest(table: Table) -> str:
+    def digest(table: Table | ConfigurationTable) -> str:
         without = ignored.get(table.quoted, frozenset())
         if without:
             return digest_table(connection, table, columns[table.oid], without).sha256
@@ -181,8 +186,14 @@ def take_fingerprint(
             digests[table.oid] = digest_table(connection, table, columns[table.oid])
         return digests[table.oid].sha256
 
+    if large_objects.OID not in digests:
+        digests[large_objects.OID] = large_objects.digest_large_objects(connection)
+    counted: tuple[Table | ConfigurationTable, ...] = (*tables, *configuration)
+    rows = {table.quoted: digest(table) for table in counted}
+    if digests[large_objects.OID].rows:
+        rows[large_objects.NAME] = digests[large_objects.OID].sha256
     fingerprint = Fingerprint(
-        tables={table.quoted: digest(table) for table in tables},
+        tables=rows,
         catalogue=catalogue_digest(tables, columns),
         schema=_names_digest([digest(migrations) if migrations else "", *(table.quoted for table in everything)]),
         whole=whole,

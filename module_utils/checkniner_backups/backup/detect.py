@@ -16,23 +16,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..archive.manifest import fixture_name
-from ..errors import EmptyDatabaseError, LockTimeoutError
+from ..errors import ApplicationError, EmptyDatabaseError, LockTimeoutError
 from ..postgres.digest import TableDigest
 from ..state import Fingerprint, Saved
 from . import changes
 from .changes import Look, Verdict
 from .coverage import Coverage, coverage
-from .readers import Part, RowReader, side_by_side
+from .fingerprint import FingerprintReader
+from .readers import Part, side_by_side
 from .run import Job
 
 if TYPE_CHECKING:
     from ..django_app.process import FixturesProcess
     from ..django_app.registry import Registry
-    from ..postgres.session import Connection
     from ..postgres.snapshot import Snapshot
     from .dump import Dataset
 
 log = logging.getLogger(__name__)
+
+EVERY_APP = "every app"
+"""Stands for the apps where nobody knows which there are."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,8 @@ class _Attempt:
     stack: ExitStack
     meanwhile: Callable[[], object]
     process: FixturesProcess | None = None
+    broken: str = ""
+    """Why the application's Django does not run: only the SQL can be saved then."""
 
     def run(self) -> Dumped:
         from ..postgres.session import connect_directly
@@ -92,8 +97,8 @@ class _Attempt:
         if self.job.saved is None or self.job.force or self.process is not None:
             with connect_directly(self.job.dsn):
                 pass  # what is wrong with the database or its URL is said better here than by Django
-            if starting := self._start_django():
-                starting.read()
+            if starting := self._begin_django():
+                self._await_django(starting)
         with exported_snapshot(self.job.dsn, self.job.settings.lock_timeout) as snapshot:
             if not snapshot.tables:
                 raise EmptyDatabaseError(
@@ -124,22 +129,36 @@ class _Attempt:
     ) -> Dumped:
         from .dump import dump
 
-        starting = self._start_django()
+        starting = self._begin_django()
         threading.Thread(target=self.meanwhile, name="meanwhile", daemon=True).start()
         process = self.process
-        assert process  # noqa: S101 - for the type checker: it was started above
 
         def ready() -> None:
             if starting:
                 starting.read()
             # What is wrong with an app is told before it is read.
-            self._coverage(process.registry, snapshot)
+            if process:
+                self._coverage(process.registry, snapshot)
 
-        folder = self.folder / "dataset"
-        shutil.rmtree(folder, ignore_errors=True)  # of an earlier attempt
-        folder.mkdir(mode=0o700)
-        dataset = dump(snapshot, process, folder, self.job.settings.migration_wait, known, before_fixtures=ready)
-        memory = self._memory(snapshot, moment, dataset, process.registry)
+        def attempt(reader: FixturesProcess | None) -> Dataset:
+            folder = self.folder / "dataset"
+            shutil.rmtree(folder, ignore_errors=True)  # of an earlier attempt
+            folder.mkdir(mode=0o700)
+            return dump(snapshot, reader, folder, self.job.settings.migration_wait, known, before_fixtures=ready)
+
+        if not self.broken:
+            try:
+                dataset = attempt(process)
+            except ApplicationError as error:
+                self._go_without_django(error)
+        if self.broken or process is None:
+            dataset = attempt(None)
+            apps: tuple[str, ...] = ()
+            memory = self._memory_without_django(snapshot, moment, dataset)
+        else:
+            counted = self._coverage(process.registry, snapshot)
+            apps = counted.apps
+            memory = self._memory(snapshot, moment, dataset, process.registry, counted)
         verdict = changes.by_everything(
             self.job.saved, self.job.why_not, memory.fingerprint, memory.fixtures, memory.missing
         )
@@ -154,10 +173,16 @@ class _Attempt:
             self.job.state.store_over(self.job.saved, seen)
             return Dumped(verdict, missing=memory.missing)
         same_django = self.job.saved is not None and self.job.saved.django == memory.django
-        fault = same_django and not self.job.force and (cheap is not None or self._mark_says_unchanged(snapshot))
+        mended = self.job.saved is not None and bool(set(self.job.saved.missing) - set(memory.missing))
+        fault = (
+            same_django
+            and not mended
+            and not self.job.force
+            and (cheap is not None or self._mark_says_unchanged(snapshot))
+        )
         for warning in memory.warnings:
             log.warning("%s", warning)
-        return Dumped(verdict, dataset, memory, fault, memory.missing, self._coverage(process.registry, snapshot).apps)
+        return Dumped(verdict, dataset, memory, fault, memory.missing, apps)
 
     def _mark_says_unchanged(self, snapshot: Snapshot) -> bool:
         return self.job.saved is not None and changes.by_mark(self.job.saved, snapshot.mark) is not None
@@ -178,6 +203,46 @@ class _Attempt:
         )
         return _Starting(self.process)
 
+    def _begin_django(self) -> _Starting | None:
+        """As `_start_django`; None also where the application cannot be started at all."""
+        try:
+            return None if self.broken else self._start_django()
+        except ApplicationError as error:
+            self._go_without_django(error)
+            return None
+
+    def _await_django(self, starting: _Starting) -> None:
+        try:
+            starting.read()
+        except ApplicationError as error:
+            self._go_without_django(error)
+
+    def _go_without_django(self, error: ApplicationError) -> None:
+        """Given why the application does not run, save the SQL alone; not on a server that has saved nothing yet.
+
+        There it is told as what it is, a set-up that is not complete: nobody knows yet what its business apps are.
+
+        :raises ApplicationError: nothing was saved yet
+        """
+        if self.job.state.load() is None:
+            raise error
+        log.error("only the SQL can be saved: %s", error.message)
+        self.broken = error.message
+
+    def _memory_without_django(self, snapshot: Snapshot, moment: float, dataset: Dataset) -> Saved:
+        """What to remember of an archive without fixtures: the tables that counted last time, or all of them."""
+        last = self.job.saved
+        names = last.business_tables if last else tuple(table.full_name for table in snapshot.tables)
+        migrations = last.migrations_table if last else snapshot.full_name(changes.MIGRATIONS_TABLE)
+        ignored = last.ignored if last else {}
+        fingerprint, _ = self._fingerprint(snapshot, names, migrations, ignored, dataset.digests)
+        return Saved(
+            key="", size=0, sha256="", at=moment, shape=self.job.settings.shape(), source=self.job.dsn.place(),
+            mark=snapshot.mark, business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures={},
+            full_look_at=moment, seen_in_store_at=0, django=last.django if last else "", migrations_table=migrations,
+            missing=dict.fromkeys(sorted({*last.fixtures, *last.missing}) if last else [EVERY_APP], self.broken),
+        )  # fmt: skip
+
     def _watched(self, snapshot: Snapshot, part: Part) -> None:
         from ..postgres.snapshot import Patience
 
@@ -191,7 +256,7 @@ class _Attempt:
         ignored: Mapping[str, Iterable[str]],
         known: Mapping[int, TableDigest],
     ) -> tuple[Fingerprint, dict[int, TableDigest]]:
-        hashing = _Hashing(snapshot, names, migrations, ignored, known)
+        hashing = FingerprintReader(snapshot, names, migrations, ignored, known)
         if hashing.all_known:
             hashing.work(snapshot.connection)
         else:
@@ -201,8 +266,9 @@ class _Attempt:
     def _coverage(self, registry: Registry, snapshot: Snapshot) -> Coverage:
         return coverage(registry, self.job.settings.business_apps, snapshot, changes.MIGRATIONS_TABLE)
 
-    def _memory(self, snapshot: Snapshot, moment: float, dataset: Dataset, registry: Registry) -> Saved:
-        counted = self._coverage(registry, snapshot)
+    def _memory(
+        self, snapshot: Snapshot, moment: float, dataset: Dataset, registry: Registry, counted: Coverage
+    ) -> Saved:
         apps, names = counted.apps, counted.tables
         ignored: dict[str, list[str]] = {}
         noisy_apps = set()
@@ -230,42 +296,6 @@ class _Attempt:
             missing=dict(report.missing) if report else {},
             inexact={app: list(lines) for app, lines in report.inexact.items()} if report else {},
         )  # fmt: skip
-
-
-class _Hashing(RowReader):
-    """Takes the fingerprint of the business data."""
-
-    def __init__(
-        self,
-        snapshot: Snapshot,
-        names: Sequence[str],
-        migrations: str,
-        ignored: Mapping[str, Iterable[str]],
-        known: Mapping[int, TableDigest],
-    ) -> None:
-        super().__init__(snapshot)
-        self._tables, self._whole = changes.business_tables(snapshot, names)
-        self._migrations = snapshot.find(migrations)
-        self._ignored = {name: frozenset(columns) for name, columns in ignored.items()}
-        self.digests = dict(known)
-        self.fingerprint: Fingerprint
-
-    @property
-    def all_known(self) -> bool:
-        """Whether no row has to be read."""
-        wanted = {table.oid for table in (*self._tables, self._migrations) if table}
-        return not self._ignored and wanted <= self.digests.keys()
-
-    def work(self, connection: Connection) -> None:
-        self.fingerprint, self.digests = changes.take_fingerprint(
-            connection,
-            self._tables,
-            migrations=self._migrations,
-            everything=self.snapshot.tables,
-            ignored=self._ignored,
-            known=self.digests,
-            whole=self._whole,
-        )
 
 
 class _Starting(Part):

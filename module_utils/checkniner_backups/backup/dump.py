@@ -25,21 +25,25 @@ from typing import TYPE_CHECKING, Any
 from ..archive.manifest import Manifest, Member, fixture_name
 from ..archive.writer import MemberWriter
 from ..errors import DatabaseError, LockTimeoutError
+from ..postgres import large_objects
 from ..postgres.digest import TableDigest, columns_of, digest_table
 from ..postgres.dsn import dump_program
 from ..postgres.facts import database_facts, ownership, sequence_facts
 from ..postgres.session import reading_hint, server_major
 from ..postgres.snapshot import Patience, Snapshot
 from ..system.pipes import widen
-from .copy_rows import RowCounter, unquoted
+from .agreement import check_agreement
+from .copy_rows import RowCounter
 from .readers import Part, RowReader, side_by_side
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from ..django_app.process import FixturesProcess
-    from ..django_app.registry import FixturesReport, Registry
+    from ..django_app.registry import FixturesReport
+    from ..postgres.extensions import ConfigurationTable
     from ..postgres.session import Connection
+    from ..postgres.snapshot import Table
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,12 @@ class Dataset:
     sequences: list[dict[str, Any]]
     fixtures: FixturesReport | None
     digests: dict[int, TableDigest]
+    extension_tables: list[dict[str, Any]]
+
+    @property
+    def large_objects(self) -> dict[str, Any]:
+        """As they stand in the manifest."""
+        return large_objects.for_manifest(self.digests[large_objects.OID])
 
     def manifest(self, application: str, created: datetime) -> Manifest:
         """Given the application's name and the archive's time (UTC), return the manifest."""
@@ -70,6 +80,8 @@ class Dataset:
             database=self.database,
             tables=self.tables,
             sequences=self.sequences,
+            large_objects=self.large_objects,
+            extension_tables=self.extension_tables,
             fixtures=self.fixtures.for_manifest() if self.fixtures else {},
         )
 
@@ -110,10 +122,18 @@ def dump(
     report = fixtures.report if fixtures else None
     if report and report.search_path:
         snapshot.search_path = report.search_path
+    # The application's own: functions that name something without its schema may need it in a restore.
+    database["search_path"] = list(snapshot.search_path)
     for warning in report.warnings if report else ():
         log.warning("fixtures: %s", warning)
-    _agree(snapshot, rows.digests, sql.rows, process.registry if process else None, report)
-    return Dataset(members, database, tables, sequences, report, rows.digests)
+    check_agreement(snapshot, rows.digests, sql.rows, process.registry if process else None, report)
+    configuration = [
+        {"extension": table.extension, "schema": table.schema, "name": table.name, **vars(rows.digests[table.oid])}
+        for table in snapshot.configuration
+    ]
+    # An administrator who prepares a new database knows the database's facts alone.
+    database["extension_rows"] = [[each["schema"], each["name"], each["rows"]] for each in configuration]
+    return Dataset(members, database, tables, sequences, report, rows.digests, configuration)
 
 
 class _Sql(Part):
@@ -197,6 +217,7 @@ class _KeptMember(MemberWriter):
     def __init__(self, path: Path, part: Part) -> None:
         super().__init__(path)
         self._part_of = part
+        self.whole = False
 
     def write(self, data: bytes) -> int:
         self._part_of.moved += len(data)
@@ -204,6 +225,7 @@ class _KeptMember(MemberWriter):
 
     def close(self) -> Member:
         self.member = super().close()
+        self.whole = True
         return self.member
 
 
@@ -235,7 +257,9 @@ class _Fixtures(Part):
             apps=None,
             open_member=self._open,
         )
-        self.members = tuple(writer.member for writer in self._writers)
+        self.members = tuple(writer.member for writer in self._writers if writer.whole)
+        for app, reason in self.report.missing.items():
+            log.error("the fixture of %s cannot be read and is missing: %s", app, reason)
 
     def stop(self) -> None:
         self._process.kill()
@@ -249,13 +273,17 @@ class _Rows(RowReader):
         self.digests: dict[int, TableDigest] = dict(known)
 
     def work(self, connection: Connection) -> None:
-        columns = columns_of(connection, self.snapshot.tables)
-        for table in self.snapshot.tables:
+        with_rows = [table for table in self.snapshot.tables if table.has_rows]
+        tables: tuple[Table | ConfigurationTable, ...] = (*with_rows, *self.snapshot.configuration)
+        columns = columns_of(connection, tables)
+        for table in tables:
             if self.stopped.is_set():
                 return
-            if table.has_rows and table.oid not in self.digests:
+            if table.oid not in self.digests:
                 self.digests[table.oid] = digest_table(connection, table, columns[table.oid])
                 self.moved += 1
+        if large_objects.OID not in self.digests:
+            self.digests[large_objects.OID] = large_objects.digest_large_objects(connection)
 
 
 def _tables(snapshot: Snapshot, digests: Mapping[int, TableDigest]) -> list[dict[str, Any]]:
@@ -272,28 +300,3 @@ def _tables(snapshot: Snapshot, digests: Mapping[int, TableDigest]) -> list[dict
         for table in snapshot.tables
         if table.has_rows
     ]
-
-
-def _agree(
-    snapshot: Snapshot,
-    digests: Mapping[int, TableDigest],
-    sql_rows: Mapping[str, int],
-    registry: Registry | None,
-    report: FixturesReport | None,
-) -> None:
-    """Compare the three readers' counts.
-
-    :raises DatabaseError: they differ, which must not be: not one instant
-    """
-    hint = "nothing was saved; this is a fault of ours, or of a table that hides rows: please report it"
-    counted = {table.quoted: digests[table.oid].rows for table in snapshot.tables if table.has_rows}
-    dumped = {unquoted(name): rows for name, rows in sql_rows.items()}
-    for name, rows in counted.items():
-        if (found := dumped.get(unquoted(name))) != rows:
-            raise DatabaseError(f"table {name} has {rows} rows, but {found} in the SQL", hint)
-    for model in report.models if report else ():
-        table = snapshot.find(registry.table_of(model.label)) if registry else None
-        family, complete = snapshot.family(table) if table else ((), False)
-        rows = sum(counted[each.quoted] for each in family)
-        if table and complete and rows != model.objects:
-            raise DatabaseError(f"table {table.quoted} has {rows} rows, but {model.objects} in the fixture", hint)

@@ -66,7 +66,7 @@ class Outcome:
         """
         if self.missing:
             raise PartialArchiveError(
-                "fixtures that cannot be read are missing from the newest archive: "
+                "these fixtures cannot be read, and what was saved lacks them: "
                 + "; ".join(f"{app}: {reason}" for app, reason in sorted(self.missing.items())),
                 "the SQL is complete, a restore with source=sql brings everything back; mend the row or the"
                 " application's code that is named here; the next full comparison, within an hour, or backup --force"
@@ -184,7 +184,8 @@ def look(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None)
         if dumped.missing:
             known = job.state.load()
             last_whole = known.last_whole if known else ""
-            manifest = replace(manifest, fixtures={**manifest.fixtures, "last_whole": last_whole})
+            told = {"missing": dict(dumped.missing), "last_whole": last_whole}
+            manifest = replace(manifest, fixtures={**manifest.fixtures, **told})
             memory = replace(memory, last_whole=last_whole)
         write_durably(folder / _MANIFEST, manifest.to_json())
         write_durably(folder / MEMORY, memory.to_json().encode())

@@ -6,18 +6,22 @@ try when a lock was not to be had.
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ..errors import LockTimeoutError
 from ..system.accounts import Account
 from .digest import FixtureDigest
 from .interpreter import Interpreter
+from .program import scrubbed
 from .registry import FixturesReport, LoadReport, Member, Place, Registry
 from .worker import channel
 
 __all__ = ["FixturesProcess", "FixturesReport", "LoadReport", "Member", "Place", "Registry"]
+
+log = logging.getLogger(__name__)
 
 _PATIENCE = 120.0
 """Seconds that Django may take to start."""
@@ -82,7 +86,8 @@ class FixturesProcess(Interpreter):
         :param lock_tables: quoted names; all are locked (`ACCESS SHARE`) before anything is read
         :param lock_timeout: seconds to wait for a lock; 0: without end
         :param apps: labels; None for all
-        :param open_member: called with an app's label; the member is closed when the fixture is complete, and only then
+        :param open_member: called with an app's label; the member is closed when the fixture is complete, and only
+            then; aborted where it cannot be read
         :param inside: read inside the transaction of a load that holds, what it is about to commit
         :raises LockTimeoutError: a lock was not to be had; the members are worth nothing, the process takes another try
         :raises ApplicationError: the application failed, and is gone
@@ -97,6 +102,7 @@ class FixturesProcess(Interpreter):
         )
         member: Member | None = None
         sizes: dict[str, int] = {}
+        missing: dict[str, str] = {}
         while True:
             kind, payload = self._receive_frame()
             if kind == channel.DATA_FRAME:
@@ -112,8 +118,12 @@ class FixturesProcess(Interpreter):
                 member.close()
                 member = None
                 sizes[message["app"]] = message["objects"]
+            elif event == "app-failed" and member is not None:
+                member.abort()
+                member = None
+                missing[message["app"]] = scrubbed(message["reason"], self._environment)
             elif event == "report":
-                return FixturesReport.parse(message, self.registry, sizes)
+                return FixturesReport.parse(message, self.registry, sizes, missing)
             elif event == "lock-timeout":
                 raise LockTimeoutError(
                     "the application's Django could not lock a table in time", "a migration is running, or waits"
@@ -125,6 +135,14 @@ class FixturesProcess(Interpreter):
         """Return which database the application is connected to, and what is there."""
         self._send(do="place")
         return Place.parse(self._receive("place"))
+
+    def prepare(self, extensions: Sequence[tuple[str, str]]) -> Mapping[str, str]:
+        """Given names and schemas of extensions, make them, and a schema for the tables, in a new database.
+
+        :returns: the extensions that could not be made, with the reason
+        """
+        self._send(do="prepare", extensions=[list(each) for each in extensions])
+        return dict(self._receive("prepared")["refused"])
 
     def migrations_of_code(self) -> dict[str, tuple[str, ...]]:
         """Return the names of the migrations that `migrate` would note for each app in an empty database."""
@@ -144,8 +162,10 @@ class FixturesProcess(Interpreter):
         apps: Sequence[str],
         members: Iterable[tuple[str, Iterable[bytes]]],
         empty: bool,
+        *,
         locked: Callable[[], None] | None = None,
         hold: bool = False,
+        without: Collection[str] = (),
     ) -> LoadReport:
         """Given members as (app, bytes), load them in one transaction; return how many objects there were.
 
@@ -153,6 +173,7 @@ class FixturesProcess(Interpreter):
             the order of an archive of ours; from older archives, `contenttypes` first, then `auth`
         :param empty: remove the apps' rows first, but not content types and permissions
         :param locked: lock the apps' tables against every writer first, then call this; if it raises, nothing is done
+        :param without: labels of models that are on views: their rows are not loaded, and not in the digests
         :param hold: keep the transaction open until `commit`; whatever else happens undoes it
         :raises LockTimeoutError: somebody else is writing
         :raises ApplicationError: something could not be loaded: nothing was, and the process is gone
@@ -164,7 +185,7 @@ class FixturesProcess(Interpreter):
         digests: dict[str, str] = {}
         for app, chunks in members:
             self._send(do="load-member", app=app)
-            digest = FixtureDigest()
+            digest = FixtureDigest(without)
             for chunk in chunks:
                 digest.write(chunk)
                 for start in range(0, len(chunk), channel.FRAME_SIZE):
@@ -174,6 +195,8 @@ class FixturesProcess(Interpreter):
             digests[app] = digest.hexdigest()
         self._send(do="load-end")
         message = self._receive("loaded")
+        for note in message.get("notes", ()):
+            log.warning("%s", note)
         return LoadReport(apps=tuple(message["apps"]), objects=dict(message["models"]), digests=digests)
 
     def commit(self) -> None:

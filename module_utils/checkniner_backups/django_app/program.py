@@ -26,15 +26,18 @@ from .worker import (
     place,
     plainness,
     plan,
+    quiet,
+    reasons,
     serializing,
     statement,
+    tables,
 )
 from .worker import registry as registry_side
 
 # All are imported, though only their text is wanted: so Ansible sees that it must ship them.
 _MODULES = (
     worker, channel, columns, copyout, dump, jsonstream, load, lookups, main, place, plainness, plan,
-    registry_side, serializing, statement,
+    registry_side, serializing, statement, quiet, reasons, tables,
 )  # fmt: skip
 _PACKAGE = "checkniner_worker"
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|DSN", re.IGNORECASE)

@@ -207,8 +207,10 @@ class FixturesReport:
     inexact: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, message: Mapping[str, Any], registry: Registry, apps: Mapping[str, int]) -> FixturesReport:
-        """Given the `report` message and the number of objects of each app, return the report."""
+    def parse(
+        cls, message: Mapping[str, Any], registry: Registry, apps: Mapping[str, int], missing: Mapping[str, str]
+    ) -> FixturesReport:
+        """Given the `report` message, the objects of each app, and the apps that failed, return the report."""
         return cls(
             apps=dict(apps),
             models=tuple(ModelReport(**model) for model in message["models"]),
@@ -217,6 +219,7 @@ class FixturesReport:
             search_path=tuple(message["search_path"]),
             django=registry.django,
             python=registry.python,
+            missing=dict(missing),
         )
 
     def entered(self, apps: Collection[str]) -> int:
@@ -234,6 +237,8 @@ class FixturesReport:
             "apps": dict(self.apps),
             "objects": {model.label: model.objects for model in self.models},
             "migrations": {app: list(names) for app, names in self.migrations.items()},
+            **({"missing": dict(self.missing)} if self.missing else {}),
+            **({"inexact": {app: list(lines) for app, lines in self.inexact.items()}} if self.inexact else {}),
         }
 
 
@@ -258,6 +263,7 @@ class Place:
     :param vendor: `postgresql`, `sqlite`
     :param tables: number of tables there
     :param migrations: names of the applied migrations of each app
+    :param unmanaged: what lies behind each model that no migration makes, by label: `table`, `view` or `absent`
     """
 
     vendor: str
@@ -265,12 +271,20 @@ class Place:
     host: str
     tables: int
     migrations: Mapping[str, tuple[str, ...]]
+    unmanaged: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def views(self) -> frozenset[str]:
+        """Labels of the models that show rows of other tables."""
+        return frozenset(label for label, kind in self.unmanaged.items() if kind == "view")
 
     @classmethod
     def parse(cls, message: Mapping[str, Any]) -> Place:
         """Given the `place` message, return the place."""
         migrations = {app: tuple(names) for app, names in message["migrations"].items()}
-        return cls(message["vendor"], message["name"], message["host"], message["tables"], migrations)
+        return cls(
+            message["vendor"], message["name"], message["host"], message["tables"], migrations, message["unmanaged"]
+        )
 
 
 class Member(Protocol):
@@ -281,3 +295,6 @@ class Member(Protocol):
 
     def close(self) -> object:
         """That was all."""
+
+    def abort(self) -> object:
+        """What was written is worth nothing."""

@@ -28,7 +28,7 @@ from .record import BAD, FOLDER, GOOD, UNPROVEN, Rehearsed, Result, record
 if TYPE_CHECKING:
     from ..archive.file import Inspection
     from ..postgres.dsn import Dsn
-    from ..restore.fixtures import Target
+    from ..restore.target import Target
     from ..storage.catalog import Archive
     from ..storage.s3 import Store
     from .throwaway import Throwaway
@@ -193,9 +193,9 @@ class _Rehearsal:
         proof = into_new(self._target(code, fixtures), self._source)
         self._words["fixtures"] = proof.words
         with self._target(code, fixtures).started() as process:
-            of_fixtures = digest_fixtures(process)
+            of_fixtures = digest_fixtures(process, without=process.place().views)
         with self._target(code, sql).started() as process:
-            of_sql = digest_fixtures(process)
+            of_sql = digest_fixtures(process, without=process.place().views)
         differing = sorted(
             app
             for app in of_fixtures.digests.keys() | of_sql.digests.keys()
@@ -207,7 +207,7 @@ class _Rehearsal:
         self._words["both"] = f"equal: {len(of_sql.digests)} apps, {of_sql.objects} objects"
 
     def _target(self, code: Code, database: Dsn) -> Target:
-        from ..restore.fixtures import Target
+        from ..restore.target import Target
 
         environment = read_activate(code.virtualenv, self._server.account, needs_database=False)
         environment |= {**code.environment, "DATABASE_URL": database.url()}

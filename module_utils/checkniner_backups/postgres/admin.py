@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DatabaseError, RestoreError
 from .dsn import Dsn
+from .extensions import OURS, comment_extensions, open_configuration
 from .locales import options
 from .session import administer, fetch_all, fetch_one
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 
 MAX_NAME = 63
 """Bytes of an identifier that PostgreSQL keeps; it cuts what is longer without a word."""
-_OURS = "made by a restore of checkniner-backups"
 _MAINTENANCE = "postgres"
 _STAMP = "%Y%m%dt%H%M%S"
 _DIGEST = 8
@@ -137,13 +137,13 @@ def mark_as_ours(connection: Connection, name: str) -> None:
     """Given a new database under a name that somebody chose, note that a restore has made it."""
     from psycopg import sql
 
-    connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(_OURS)))
+    connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(OURS)))
 
 
 def is_ours(connection: Connection, name: str) -> bool:
     """Given a database's name, return whether `mark_as_ours` was called for it."""
     query = "SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database WHERE datname = %s"
-    return fetch_all(connection, query, name) == [(_OURS,)]
+    return fetch_all(connection, query, name) == [(OURS,)]
 
 
 def create_database(connection: Connection, name: str, facts: Mapping[str, Any]) -> None:
@@ -200,6 +200,8 @@ def create_extensions(admin: Dsn, name: str, owner: str, facts: Mapping[str, Any
                 connection.execute(schema.format(sql.Identifier(each["schema"]), sql.Identifier(owner)))
                 statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
                 connection.execute(statement.format(sql.Identifier(each["name"]), sql.Identifier(each["schema"])))
+            comment_extensions(connection, facts)
+            open_configuration(connection, owner, facts, [each["name"] for each in needed])
     return [each["name"] for each in needed]
 
 

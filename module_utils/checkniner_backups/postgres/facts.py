@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from .extensions import database_comment, extension_comments
 from .locales import locale_fields
 from .session import fetch_all, fetch_one, server_major
 
@@ -144,7 +145,10 @@ def database_facts(connection: Connection) -> dict[str, Any]:
             {"name": extension, "version": version, "schema": schema, "trusted": trusted}
             for extension, version, schema, trusted in fetch_all(connection, _EXTENSIONS)
         ],
-        # Whether its own role can load the dump: not in manifests of earlier releases.
+        # What follows is not in manifests of earlier releases.
+        "comment": database_comment(connection),
+        "extension_comments": extension_comments(connection),
+        # Whether its own role can load the dump.
         "owners": [
             {"role": role, "objects": objects, "example": example, "creates": creates}
             for role, objects, example, creates in fetch_all(connection, _OWNERS)

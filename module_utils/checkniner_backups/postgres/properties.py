@@ -1,4 +1,4 @@
-"""The database's own settings and privileges, which a plain dump does not hold: put back by the database's owner.
+"""The database's own settings, privileges and comments, which a plain dump does not hold, put back by its owner.
 
 By the owner, never by a superuser: they come out of an archive, and a setting such as `session_preload_libraries` in a
 superuser's hands would be a way to run code.
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DatabaseError, RestoreError
 from .dsn import Dsn
+from .extensions import comment_database, comment_extensions
 from .fitness import as_statement, leaving_out
 from .privileges import PRIVILEGES, give, take_back
 from .session import connect, translated
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 
 def apply_properties(dsn: Dsn, facts: Mapping[str, Any], live: str = "") -> None:
-    """Given a new database, as its owner, and the manifest's `database` facts, put settings and privileges back.
+    """Given a new database, as its owner, and the manifest's `database` facts, put settings, privileges and comments
+    back.
 
     :param live: what the database will be called, for messages; empty for the name that the facts tell
     :raises RestoreError: one needs more than the owner's rights; the message says what an administrator can run
@@ -32,6 +34,8 @@ def apply_properties(dsn: Dsn, facts: Mapping[str, Any], live: str = "") -> None
         for role, setting in facts.get("settings", ()):
             _apply_setting(connection, dsn.database, role, setting, live or facts.get("name", dsn.database))
         take_back(connection, facts)
+        comment_database(connection, facts)
+        comment_extensions(connection, facts)
         if facts.get("connection_limit", -1) != -1:
             limit = sql.Literal(int(facts["connection_limit"]))
             connection.execute(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, limit))

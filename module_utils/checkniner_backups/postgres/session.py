@@ -33,6 +33,10 @@ _HINTS = {
     "57P03": "the server is starting or stopping; the next tick tries again",
 }
 
+# undefined_function, undefined_table, undefined_object, undefined_column, invalid_schema_name, ambiguous_function,
+# datatype_mismatch, cannot_coerce.
+_NAME_NOT_FOUND = ("42883", "42P01", "42704", "42703", "3F000", "42725", "42804", "42846")
+
 
 @contextmanager
 def connect(dsn: Dsn) -> Iterator[Connection]:
@@ -105,6 +109,15 @@ def translated(what: object) -> Iterator[None]:
         gone = isinstance(error, psycopg.OperationalError) and _GONE.search(str(error))
         kind = NoDatabaseError if gone else DatabaseError
         raise kind(f"{what}: {_line(error)}", _HINTS["3D000"] if gone else hint) from None
+
+
+def is_name_not_found(sqlstate: str | None) -> bool:
+    """Given an SQLSTATE, return whether a name was not found in the schemas where it was looked for.
+
+    Of a function that is found in none, but is there under the same name for other types, it may also be said that the
+    call is ambiguous, or that the types do not fit.
+    """
+    return sqlstate in _NAME_NOT_FOUND
 
 
 def reading_hint(words: str) -> str:

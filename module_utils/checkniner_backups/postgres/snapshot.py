@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import LockTimeoutError
 from .dsn import Dsn
+from .extensions import ConfigurationTable, configuration_tables
 from .mark import mark_of
 from .session import connect, connect_directly, fetch_all, fetch_one
 
@@ -84,6 +85,7 @@ class Snapshot:
 
     :param search_path: schemas in which a table that is named without one is looked for: ours, until the application
         has told its own, which may stand in its settings
+    :param configuration: extensions' tables whose rows `pg_dump` reads
     """
 
     connection: Connection
@@ -93,6 +95,7 @@ class Snapshot:
     tables: tuple[Table, ...]
     search_path: tuple[str, ...]
     lock_timeout: float
+    configuration: tuple[ConfigurationTable, ...] = ()
     waited_since: float | None = None
     """Monotonic time since when somebody waits for our locks, as far as was seen."""
 
@@ -163,14 +166,14 @@ def exported_snapshot(dsn: Dsn, lock_timeout: float) -> Iterator[Snapshot]:
     """
     with connect_directly(dsn) as connection:
         search_path = tuple(fetch_one(connection, "SELECT pg_catalog.current_schemas(false)")[0])
-        before = list_tables(connection)
+        before, configuration = list_tables(connection), configuration_tables(connection)
         _begin(connection, lock_timeout)
-        _lock(connection, before)
+        _lock(connection, (*before, *configuration))
         snapshot = fetch_one(connection, "SELECT pg_catalog.pg_export_snapshot()")[0]
         tables = list_tables(connection)
-        if tables != before:
+        if tables != before or configuration_tables(connection) != configuration:
             raise LockTimeoutError(f"{dsn}: tables came or went while they were being locked", "a migration is running")
-        yield Snapshot(connection, dsn, snapshot, mark_of(connection), tables, search_path, lock_timeout)
+        yield Snapshot(connection, dsn, snapshot, mark_of(connection), tables, search_path, lock_timeout, configuration)
         connection.execute("ROLLBACK")
 
 
@@ -188,7 +191,7 @@ def reader_of(snapshot: Snapshot) -> Iterator[Connection]:
     with connect(snapshot.dsn) as connection:
         _begin(connection, snapshot.lock_timeout)
         connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot.name)))
-        _lock(connection, snapshot.tables)
+        _lock(connection, (*snapshot.tables, *snapshot.configuration))
         yield connection
         connection.execute("ROLLBACK")
 
@@ -211,7 +214,7 @@ def _begin(connection: Connection, lock_timeout: float) -> None:
         connection.execute(sql.SQL("SET LOCAL {} = {}").format(sql.Identifier(name), sql.Literal(value)))
 
 
-def _lock(connection: Connection, tables: Sequence[Table]) -> None:
+def _lock(connection: Connection, tables: Sequence[Table | ConfigurationTable]) -> None:
     # LOCK TABLE takes no snapshot: one that is exported after it is taken after the last lock is ours. ONLY, because
     # children are in the list themselves.
     if tables:

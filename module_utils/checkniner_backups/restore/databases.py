@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DatabaseError, RestoreError
 from ..postgres import admin
 from ..postgres.dsn import Dsn
+from ..postgres.extensions import close_configuration, was_opened
 from ..postgres.fitness import missing_for
 from ..postgres.locales import completed
 from ..postgres.privileges import hand_over, let_own
@@ -162,12 +163,20 @@ class Databases:
             after = tuple(sorted({*before, self._live, *([previous] if there else [])} - {new}))
             if self._dry_run:
                 return Change(before, after, self._live, previous if there else "")
-            role = (application.user if application else role) or admin.owner_of(connection, new)
+            loader = admin.owner_of(connection, new)
+            role = (application.user if application else role) or loader
+            self.settle(new, loader, facts)
             hand_over(connection, new, self._live, role, facts)
         if application:
             _try(application.to(new))
         done = admin.swap(self._dsn, self._live, new, previous)
         return Change(before, after, self._live, previous if there else "", done.outage)
+
+    def settle(self, new: str, loader: str, facts: Mapping[str, Any]) -> None:
+        """Given a loaded database, who has loaded it, and the manifest's facts, take back the rights of a load."""
+        if was_opened(facts):
+            with administer(self._dsn.to(new)) as inside:
+                close_configuration(inside, loader)
 
     def undo(self, name: str = "") -> Change:
         """Given the name of a kept database (empty: the newest), make it the live one again.

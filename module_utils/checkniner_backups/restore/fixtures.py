@@ -1,105 +1,30 @@
-"""Fixtures into a database, by the application's own code: a new one, one elsewhere, or the live one.
-
-The application is pointed at a database by `DATABASE_URL`. Whether it went there is looked at before anything is
-written: settings that do not follow the variable would empty a database that nobody meant.
-"""
+"""Fixtures into a database, by the application's own code: a new one, one elsewhere, or the live one."""
 
 from __future__ import annotations
 
 import logging
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import IO, TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from ..archive.file import Progress, Source, inspect, opened, told
 from ..archive.manifest import app_of
-from ..django_app.environment import read_activate, run_command
 from ..django_app.process import FixturesProcess
-from ..django_app.program import scrubbed
-from ..errors import ApplicationError, BackupsError, RestoreError
-from ..state import scratch_folder
-from ..system.accounts import Account
+from ..errors import BackupsError, RestoreError
 from ..verify.database import checked
 from ..verify.fixtures import prove_fixtures
+from .target import Target
 
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest
     from ..archive.reader import ArchiveReader
     from ..django_app.registry import LoadReport, Place
-    from ..settings import Settings
     from ..verify.database import Proof
 
 log = logging.getLogger(__name__)
 
 _SHOWN = 10
-_WORDS = 8192
-"""Bytes of what a command printed that are kept."""
 _FIRST = ("contenttypes", "auth")
 """What the plain fixtures of other apps refer to by id."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """The application's code, pointed at a database by `DATABASE_URL` in its environment.
-
-    :param work_path: a folder for a file of ours, 0700
-    :param account: who runs it, if not ourselves
-    """
-
-    python: Path
-    application_path: Path
-    environment: Mapping[str, str] = field(repr=False)
-    work_path: Path
-    account: Account | None = None
-
-    @contextmanager
-    def started(self) -> Iterator[FixturesProcess]:
-        """Yield the application's interpreter, connected to the database that is meant, and to no other.
-
-        :raises ApplicationError: its settings lead elsewhere
-        """
-        with FixturesProcess.start(
-            self.python, self.application_path, self.environment, self.work_path, self.account
-        ) as process:
-            _check_place(process.place(), self.environment["DATABASE_URL"])
-            yield process
-
-    def migrate(self) -> None:
-        """Make the application's tables, or bring them up to date.
-
-        :raises RestoreError: that failed
-        """
-        argv = [str(self.python), "-m", "django", "migrate", "--no-input", "--verbosity", "0"]
-        with tempfile.TemporaryFile(dir=self.work_path) as said:
-            status = run_command(argv, self.application_path, self.environment, self.account, said=said)
-            words = self._last_words(said)
-        for line in words:
-            log.info("migrate: %s", line)
-        if status:
-            raise RestoreError(
-                f"migrate ended with status {status}: {words[-1] if words else 'it said nothing'}",
-                "the application's own migrations must run on an empty database",
-            )
-
-    def _last_words(self, said: IO[bytes]) -> list[str]:
-        """Given what a command printed, return the end of it as lines, without secrets."""
-        said.seek(max(0, said.seek(0, os.SEEK_END) - _WORDS))
-        text = scrubbed(said.read().decode(errors="replace"), self.environment)
-        return [line.rstrip() for line in text.splitlines() if line.strip()]
-
-
-@contextmanager
-def target_of(settings: Settings, url: str = "") -> Iterator[Target]:
-    """Given the settings and a database's URL (empty: the live one's), yield the application pointed at it."""
-    environment = read_activate(settings.virtualenv)
-    if url:
-        environment["DATABASE_URL"] = url
-    with scratch_folder(settings.state_path) as folder:
-        yield Target(settings.virtualenv / "bin" / "python", settings.application_path, environment, folder)
 
 
 def into_new(
@@ -120,28 +45,59 @@ def into_new(
     :raises RestoreError: the target is not empty, or of another database, or has other migrations; or the archive does
         not hold the apps
     """
-    with target.started() as process, opened(source) as reader:
-        place = process.place()
-        if place.tables:
-            raise RestoreError(
-                f"the database {place.name} holds {place.tables} tables already", "name a new, empty database"
-            )
-        chosen = process.registry.require(choose(reader, source, apps))
-        # Those of the code, not of the database: what is refused must leave it empty, for the next try.
-        if not other_migrations:
-            check_migrations(reader.manifest, process.migrations_of_code(), chosen)
+    with opened(source) as reader:
+        with target.started() as process:
+            place = process.place()
+            if place.tables:
+                raise RestoreError(
+                    f"the database {place.name} holds {place.tables} tables already", "name a new, empty database"
+                )
+            chosen = process.registry.require(choose(reader, source, apps))
+            # Those of the code, not of the database: what is refused must leave it empty, for the next try.
+            if not other_migrations:
+                check_migrations(reader.manifest, process.migrations_of_code(), chosen)
+            for name, reason in process.prepare(_trusted_extensions(reader.manifest)).items():
+                log.warning("the extension %s could not be made before the migrations: %s", name, reason)
         try:
             log.info("migrating %s", place.name)
             target.migrate()
-            report = process.load(chosen, _Members(reader, source, chosen, progress).all(), empty=True)
-            _check_loaded(report, chosen)
-            log.info("loaded %d objects", sum(report.objects.values()))
-            return checked(prove_fixtures(process, report.digests if reader.manifest else {}))
+            # Connected anew: types that an extension brings are looked up once, at the connection's start.
+            with target.started() as process:
+                place = process.place()
+                _check_unmanaged(place, reader.manifest, chosen)
+                members = _Members(reader, source, chosen, progress).all()
+                report = process.load(chosen, members, empty=True, without=place.views)
+                _check_loaded(report, chosen)
+                log.info("loaded %d objects", sum(report.objects.values()))
+                return checked(prove_fixtures(process, report.digests if reader.manifest else {}, without=place.views))
         except BaseException:
-            process.close()  # it may hold locks
             if clear:
                 _clear(target)
             raise
+
+
+def _trusted_extensions(manifest: Manifest | None) -> list[tuple[str, str]]:
+    """Return names and schemas of the extensions of the archive's database that its owner may make."""
+    found = manifest.database.get("extensions", ()) if manifest else ()
+    return [(each["name"], each["schema"]) for each in found if each.get("trusted")]
+
+
+def _check_unmanaged(place: Place, manifest: Manifest | None, apps: Iterable[str]) -> None:
+    """Given the migrated database, return if no object of the archive belongs to a table that is not there.
+
+    :raises RestoreError: one does: no migration makes the table
+    """
+    objects: Mapping[str, int] = manifest.fixtures.get("objects", {}) if manifest else {}
+    absent = sorted(
+        label
+        for label, kind in place.unmanaged.items()
+        if kind == "absent" and objects.get(label) and label.partition(".")[0] in tuple(apps)
+    )
+    if absent:
+        raise RestoreError(
+            f"the application's migrations make no table for {', '.join(absent)}, of which the archive has rows",
+            "restore from SQL (source=sql), which holds these tables too; or name other apps",
+        )
 
 
 def _clear(target: Target) -> None:
@@ -169,13 +125,18 @@ def into_live(
     """
     with target.started() as process, opened(source) as reader:
         chosen = choose(reader, source, apps)
+        place = process.place()
         if not other_migrations:
-            check_migrations(reader.manifest, process.place().migrations, chosen)
+            check_migrations(reader.manifest, place.migrations, chosen)
         members = _Members(reader, source, chosen, progress).all()
-        report = process.load(chosen, members, empty=True, locked=lambda: locked(process), hold=True)
+        report = process.load(
+            chosen, members, empty=True, locked=lambda: locked(process), hold=True, without=place.views
+        )
         _check_loaded(report, chosen)
         log.info("loaded %d objects; comparing them before they count", sum(report.objects.values()))
-        proof = checked(prove_fixtures(process, report.digests if reader.manifest else {}, inside=True))
+        proof = checked(
+            prove_fixtures(process, report.digests if reader.manifest else {}, inside=True, without=place.views)
+        )
         process.commit()
         return proof
 
@@ -189,12 +150,31 @@ def choose(reader: ArchiveReader, source: Source, wanted: Iterable[str]) -> tupl
     :raises RestoreError: it does not hold one of them, or no app at all
     """
     wanted = tuple(wanted)
+    _refuse_missing(reader.manifest, wanted)
     members = reader.manifest.members if reader.manifest else inspect(source, verify=True).members
     there = tuple(app for member in members if (app := app_of(member.name)))
     unknown = sorted(set(wanted) - set(there))
     if unknown or not there:
         _refuse_for_lack_of(unknown, there)
     return tuple(app for app in there if not wanted or app in wanted)
+
+
+def _refuse_missing(manifest: Manifest | None, wanted: tuple[str, ...]) -> None:
+    """Given the apps that are wanted (none: all), return if the archive lacks none of them.
+
+    :raises RestoreError: it does: its fixture could not be read when the archive was made
+    """
+    fixtures = manifest.fixtures if manifest else {}
+    missing: Mapping[str, str] = fixtures.get("missing", {})
+    lacking = {app: reason for app, reason in missing.items() if not wanted or app in wanted}
+    if lacking:
+        whole = fixtures.get("last_whole", "")
+        raise RestoreError(
+            "the archive lacks fixtures that could not be read when it was made: "
+            + "; ".join(f"{app}: {reason}" for app, reason in sorted(lacking.items())),
+            "its SQL is complete: restore from SQL (source=sql)"
+            + (f"; the newest archive that lacks no fixture is {whole} (archive={whole})" if whole else ""),
+        )
 
 
 def _check_loaded(report: LoadReport, chosen: tuple[str, ...]) -> None:
@@ -267,15 +247,3 @@ class _Members:
             app = app_of(member.name)
             if app and (not self._apps or app in self._apps):
                 yield app, told(member, self._progress)
-
-
-def _check_place(place: Place, url: str) -> None:
-    import dj_database_url
-
-    wanted = dj_database_url.parse(url)
-    name, host = str(wanted.get("NAME") or ""), str(wanted.get("HOST") or "")
-    if place.name != name or (place.host and host and place.host != host):
-        raise ApplicationError(
-            f"the application was sent to the database {name!r}, but its settings lead to {place.name!r}",
-            "its settings must take the database from DATABASE_URL; nothing was written",
-        )

@@ -17,7 +17,8 @@ from ..errors import DiskError
 from ..system.accounts import unprivileged
 from ..system.files import short_folder
 from ..system.stale_files import clean_up, held
-from .fixtures import Target, into_new, target_of
+from .fixtures import into_new
+from .target import Target, target_of
 
 if TYPE_CHECKING:
     from ..django_app.environment import Code

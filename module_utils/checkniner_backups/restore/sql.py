@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..archive.file import Progress, Source, opened, told
 from ..django_app.environment import check_user, owner_dsn
-from ..errors import ArchiveError
+from ..errors import ArchiveError, NameNotFoundError
 from ..postgres.dsn import Dsn
+from ..postgres.snapshot import plain_reader
 from ..settings import Settings
 from ..system.stale_files import clean_up
 from ..verify.database import NOT_PROVEN, Proof, checked, prove_sql
@@ -55,19 +57,19 @@ def load_and_prove(
     :param account: who runs `psql`, if not ourselves
     :param live: what the database will be called, for messages
     """
-    from ..postgres.load import load_sql
     from ..postgres.properties import apply_properties
 
-    loaded = False
-    with opened(source) as reader:
-        for member in reader:
-            if member.name.endswith(".sql") and not loaded:
-                log.info("loading %s into %s", member.name, dsn.database)
-                load_sql(dsn, told(member, progress), _prepared_schemas(reader.manifest), account)
-                loaded = True
-        manifest = reader.manifest
-    if not loaded:
-        raise ArchiveError("the archive holds no SQL", "restore from fixtures, or take another archive")
+    load = _Load(dsn, source, account, progress)
+    path = ""
+    try:
+        load.run()
+    except NameNotFoundError as error:
+        path = load.recorded_path
+        if not path or not load.left_nothing():
+            raise
+        log.warning("%s; it is loaded once more, with the application's search path: %s", error.message, path)
+        load.run(path)
+    manifest = load.manifest
     if manifest is None:
         return NOT_PROVEN
     facts = dict(manifest.database)
@@ -75,7 +77,69 @@ def load_and_prove(
         facts["settings"] = []
     apply_properties(dsn, facts, live)
     log.info("comparing %d tables with the manifest", len(manifest.tables))
-    return checked(prove_sql(dsn, manifest, skip_settings=skip_settings))
+    proof = checked(prove_sql(dsn, manifest, skip_settings=skip_settings))
+    if path:
+        words = f"loaded with the search path {path}; materialised views were filled anew with it, and are not compared"
+        return replace(proof, words=f"{proof.words} ({words})")
+    return proof
+
+
+class _Load:
+    """Loads the SQL of an archive, perhaps a second time: with an empty search path, as the dump says, or with another.
+
+    With a path in which names are found, functions may yield other values than they did: it is the second choice.
+    """
+
+    def __init__(self, dsn: Dsn, source: Source, account: Account | None, progress: Progress | None) -> None:
+        self._dsn = dsn
+        self._source = source
+        self._account = account
+        self._progress = progress
+        self.manifest: Manifest | None = None
+
+    @property
+    def recorded_path(self) -> str:
+        """The application's search path as the manifest tells it, for a statement; empty if it does not tell."""
+        schemas = self.manifest.database.get("search_path", ()) if self.manifest else ()
+        # PostgreSQL's own schema is the first one in any case.
+        return ", ".join('"' + each.replace('"', '""') + '"' for each in schemas if each != "pg_catalog")
+
+    def left_nothing(self) -> bool:
+        """Return whether the database is as empty as it was."""
+        with plain_reader(self._dsn) as (_, tables):
+            return not tables
+
+    def run(self, search_path: str = "") -> None:
+        """Load the SQL.
+
+        :raises NameNotFoundError: a name was not found, and the database is as it was
+        :raises ArchiveError: there is none
+        """
+        from ..postgres.load import load_sql
+
+        loaded = False
+        with opened(self._source) as reader:
+            self.manifest = reader.manifest
+            for member in reader:
+                if loaded or not member.name.endswith(".sql"):
+                    continue
+                log.info("loading %s into %s", member.name, self._dsn.database)
+                load_sql(
+                    self._dsn, told(member, self._progress), _prepared_schemas(reader.manifest), self._account,
+                    search_path=search_path, one_transaction=bool(self.recorded_path) and self._fits(),
+                )  # fmt: skip
+                loaded = True
+        if not loaded:
+            raise ArchiveError("the archive holds no SQL", "restore from fixtures, or take another archive")
+
+    def _fits(self) -> bool:
+        from ..postgres.load import fits_one_transaction
+        from ..postgres.session import connect
+
+        assert self.manifest  # noqa: S101 - for the type checker: it tells the path
+        with connect(self._dsn) as connection:
+            objects = self.manifest.large_objects.get("count", 0)
+            return fits_one_transaction(connection, len(self.manifest.tables), objects)
 
 
 def _prepared_schemas(manifest: Manifest | None) -> set[str]:
@@ -100,7 +164,8 @@ def restore_fixtures(
     :raises ProofError: what was loaded differs from the archive
     :raises BackupsError: anything else; the new database is then good for nothing but to be dropped
     """
-    from .fixtures import into_new, target_of
+    from .fixtures import into_new
+    from .target import target_of
 
     check_user()
     clean_up(settings)

@@ -126,6 +126,7 @@ def restore(
                 settings, archive, created, wish.apps, other_migrations=wish.other_migrations, progress=progress
             )
         if wish.target:
+            databases.settle(created, live.user, inspection.database)
             return Restored(proof.words, proof.proven, created)
         with _Commands(settings, environment, wish) as commands:
             saved = _saved(settings, wish)
@@ -172,7 +173,8 @@ def replace_apps(
 
     :param compare: whether there is a safety backup to compare with, once nobody can write any more
     """
-    from .fixtures import into_live, target_of
+    from .fixtures import into_live
+    from .target import target_of
 
     check_user()
 

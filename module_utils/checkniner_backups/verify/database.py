@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..archive.manifest import Manifest
 from ..errors import ProofError
+from ..postgres import large_objects
 from ..postgres.digest import columns_of, digest_table
 from ..postgres.dsn import Dsn
+from ..postgres.extensions import configuration_tables, has_our_note
 from ..postgres.facts import database_facts, ownership, sequence_facts
 from ..postgres.locales import locale_difference
 from ..postgres.privileges import granted, listed
@@ -62,8 +64,12 @@ def prove_sql(dsn: Dsn, manifest: Manifest, *, skip_settings: bool = False) -> P
             rows += count
             if difference:
                 differences.append(f"table {table.quoted}: {difference}")
+        differences += _compare_what_is_in_no_table(connection, manifest)
         differences += _compare_sequences(manifest.sequences, sequence_facts(connection))
-        differences += _compare_database(manifest.database, database_facts(connection), skip_settings)
+        found_facts = database_facts(connection)
+        if has_our_note(connection):  # restored beside the live one: its own comment has no place there
+            found_facts["comment"] = manifest.database.get("comment")
+        differences += _compare_database(manifest.database, found_facts, skip_settings)
     return _proof(len(common), rows, differences)
 
 
@@ -74,6 +80,7 @@ def prove_rows(dsn: Dsn, manifest: Manifest, only: Collection[str] = ()) -> Proo
     """
     wanted = {name.rpartition('"."')[2].strip('"') for name in only}
     with plain_reader(dsn) as (connection, tables):
+        others = [] if wanted else _compare_what_is_in_no_table(connection, manifest)
         expected = {(each["schema"], each["name"]): each for each in manifest.tables}
         found = {(table.schema, table.name): table for table in tables if table.has_rows}
         if wanted:
@@ -86,7 +93,7 @@ def prove_rows(dsn: Dsn, manifest: Manifest, only: Collection[str] = ()) -> Proo
             rows += count
             if difference:
                 names.add(table.quoted)
-    return _proof(len(common), rows, [f"table {name} differs" for name in names])
+    return _proof(len(common), rows, [*(f"table {name} differs" for name in names), *others])
 
 
 def _compare_tables(
@@ -112,6 +119,32 @@ def _compare_tables(
             difference = f"privileges are {privileges}, the manifest says {wanted['privileges']}"
         result.append((table, difference, digest.rows))
     return result
+
+
+def _compare_what_is_in_no_table(connection: Connection, manifest: Manifest) -> list[str]:
+    """Compare large objects, and the rows of extensions' configuration tables, where the manifest tells of them."""
+    differences = []
+    if manifest.large_objects:
+        found = large_objects.for_manifest(large_objects.digest_large_objects(connection))
+        if found["count"] != manifest.large_objects["count"]:
+            differences.append(f"{found['count']} large objects, the manifest says {manifest.large_objects['count']}")
+        elif found != manifest.large_objects:
+            differences.append(f"{found['count']} large objects as in the manifest, but with other numbers or content")
+    if manifest.extension_tables:
+        tables = {(table.schema, table.name): table for table in configuration_tables(connection)}
+        columns = columns_of(connection, tables.values())
+        for each in manifest.extension_tables:
+            name = f"table {each['schema']}.{each['name']} of the extension {each['extension']}"
+            table = tables.get((each["schema"], each["name"]))
+            if not table:
+                differences.append(f"{name} is missing")
+                continue
+            digest = digest_table(connection, table, columns[table.oid])
+            if digest.rows != each["rows"]:
+                differences.append(f"{name}: {digest.rows} rows of its own, the manifest says {each['rows']}")
+            elif digest.sha256 != each["sha256"]:
+                differences.append(f"{name}: {digest.rows} rows as in the manifest, but with other content")
+    return differences
 
 
 def _common(privileges: Sequence[str]) -> list[str]:
@@ -152,6 +185,12 @@ def _compare_database(expected: Mapping[str, Any], found: Mapping[str, Any], ski
     ours, wanted = (granted(facts.get("privileges", ()), owners) for facts in (found, expected))
     if "privileges" in expected and ours != wanted:
         differences.append(f"privileges on the database are {listed(ours)}; the manifest says {listed(wanted)}")
+    if "comment" in expected and found["comment"] != expected["comment"]:
+        differences.append(f"the database's comment is {found['comment']!r}, the manifest says {expected['comment']!r}")
+    for name, comment in found["extension_comments"].items():
+        wanted_comment = expected.get("extension_comments", {}).get(name, comment)
+        if comment != wanted_comment:
+            differences.append(f"the comment on extension {name} is {comment!r}, the manifest says {wanted_comment!r}")
     extensions = {each["name"] for each in found["extensions"]}
     missing = [each["name"] for each in expected.get("extensions", ()) if each["name"] not in extensions]
     return differences + [f"extension {name} is missing" for name in missing]

@@ -1,7 +1,8 @@
 """All apps' fixtures from one snapshot: what `dumpdata --all --indent 4` prints for each, byte for byte.
 
-Foreign keys are natural keys where there are some. Primary keys are kept, except those of content types and
-permissions (see `registry`), which are also ordered by natural key. A model whose key is a foreign key is ordered by
+References to content types and permissions are natural keys (see `registry`), all others are the keys themselves.
+Primary keys are kept, but those of content types and permissions, which are ordered by natural key. An app that cannot
+be read is reported, and the others are read all the same. A model whose key is a foreign key is ordered by
 that key's values, not as the model that it refers to. Many-to-many lists are in the order of the related model, then of
 its primary key; Django before 6.1 leaves ties as the database finds them. Rows that a manager hides are there; only in
 many-to-many lists, what the related model's default manager hides is missing, which is told as a warning.
@@ -20,6 +21,7 @@ from .columns import NotPlainError
 from .copyout import ObjectWriter, copy_out
 from .place import migrations, search_path
 from .plan import Planner
+from .reasons import reason_of
 from .registry import ALIAS, auto_many_to_many
 from .serializing import DjangoSerializer, all_rows
 from .statement import Plan
@@ -142,14 +144,32 @@ class _Dump:
         self.serializer = DjangoSerializer()
         self.models: list[dict[str, Any]] = []
         self.warnings: list[str] = []
+        self.reading: Any = None
 
     def app(self, label: str, models: list[Any]) -> None:
-        """Send the fixture of one app."""
+        """Send the fixture of one app; or that it cannot be read, and why: the others are read all the same."""
+        from django.db import transaction
+
         self.channel.send("app", app=label)
+        before = len(self.models)
+        try:
+            with transaction.atomic(using=ALIAS):  # a savepoint: what fails must not end the snapshot
+                total = self._objects(models)
+        except Exception as error:
+            if locked_out(error) or not self.connection.is_usable():
+                raise
+            del self.models[before:]
+            self.channel.send("app-failed", app=label, reason=reason_of(self.reading, error))
+            return
+        self.channel.send("app-end", app=label, objects=total)
+
+    def _objects(self, models: list[Any]) -> int:
+        """Send the objects of these models as one list; return their number."""
         sink = _Sink(self.channel)
         sink.write(b"[")
         total = 0
         for model in models:
+            self.reading = model
             separator = b"," if total else b""
             try:
                 plan = self._proven_plan(model)
@@ -162,7 +182,7 @@ class _Dump:
             total += count
         sink.write(b"\n]\n")
         sink.flush()
-        self.channel.send("app-end", app=label, objects=total)
+        return total
 
     def _proven_plan(self, model: Any) -> Plan:
         """Given a model, return its plan if SQL and Django agree.

@@ -1,18 +1,21 @@
 """Fixtures into the database: the same result as `loaddata`, in one transaction, with flat memory.
 
 Objects of plain models are inserted in batches; an object that does not go in that way is saved as `loaddata` would,
-one by one, and so are those with signals, parents or natural primary keys.
+one by one, and so are those with parents or natural primary keys. Receivers of signals and
+triggers are silent meanwhile.
 """
 
 from __future__ import annotations
 
 from typing import Any, Iterator  # noqa: UP035  Python 3.8
 
+from . import quiet
 from .channel import Channel, ProtocolError
 from .dump import dump, locked_out
 from .jsonstream import FixtureError, objects
 from .lookups import NaturalKeys, OldIds
 from .registry import ALIAS, NATURAL_PRIMARY, auto_many_to_many
+from .tables import empty_tables, on_view, real_tables, refresh_views
 
 _BATCH = 500
 """Objects in one INSERT."""
@@ -30,11 +33,15 @@ def load(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
     announced, empty = command["apps"], command.get("empty")
     connection = connections[ALIAS]
     loaded: list[str] = []
-    with transaction.atomic(using=ALIAS), connection.constraint_checks_disabled():
+    with transaction.atomic(using=ALIAS), connection.constraint_checks_disabled(), quiet.receivers():
+        chosen = [model for label in announced for model in models_of[label]]
         if command.get("lock"):
-            _lock(channel, connection, [model for label in announced for model in models_of[label]])
+            _lock(channel, connection, chosen)
+        # In a database in use, only where nobody else can write.
+        quoted = [connection.ops.quote_name(table) for table in real_tables(connection, chosen)]
+        triggers = quiet.Triggers(connection, _columns(), quoted if command.get("lock") else None)
         if empty and announced:
-            _empty(connection, [model for label in announced for model in models_of[label]])
+            empty_tables(connection, chosen)
         run = _Load(connection)
         while True:
             message = channel.receive()
@@ -46,14 +53,16 @@ def load(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
             if app not in (announced or models_of):
                 raise FixtureError(f"{app}.json: this application has no such app, or it was not announced")
             if empty and not announced:
-                _empty(connection, models_of[app])
+                empty_tables(connection, models_of[app])
             run.member(app, channel.receive_data())
             loaded.append(app)
-        run.finish()
+        run.finish(exactly=[model for label in loaded for model in models_of[label]] if empty else [])
+        triggers.restore()
+        notes = [] if command.get("lock") else refresh_views(connection)
         if command.get("hold"):
-            channel.send("loaded", apps=loaded, models=run.counts)
+            channel.send("loaded", apps=loaded, models=run.counts, notes=notes)
             _hold(channel, models_of)
-    channel.send("committed" if command.get("hold") else "loaded", apps=loaded, models=run.counts)
+    channel.send("committed" if command.get("hold") else "loaded", apps=loaded, models=run.counts, notes=notes)
 
 
 def _lock(channel: Channel, connection: Any, models: list[Any]) -> None:
@@ -61,7 +70,7 @@ def _lock(channel: Channel, connection: Any, models: list[Any]) -> None:
     from django.db.utils import OperationalError
 
     if connection.vendor == "postgresql":
-        tables = [connection.ops.quote_name(table) for table in _tables(connection, models)]
+        tables = [connection.ops.quote_name(table) for table in real_tables(connection, models)]
         try:
             with connection.cursor() as cursor:
                 cursor.execute(f"SET LOCAL lock_timeout = '{_LOCK_WAIT}s'")
@@ -91,41 +100,6 @@ def _hold(channel: Channel, models_of: dict[str, list[Any]]) -> None:
         dump(channel, dict(command, inside=True), models_of)
 
 
-def _tables(connection: Any, models: list[Any]) -> list[str]:
-    """Given models, return the tables that hold their rows and many-to-many rows, in the order to empty them.
-
-    Not those of content types and permissions.
-    """
-    tables = [field.remote_field.through._meta.db_table for model in models for field in auto_many_to_many(model)]
-    tables += [model._meta.db_table for model in reversed(models) if model._meta.label not in NATURAL_PRIMARY]
-    with connection.cursor() as cursor:
-        real = {info.name for info in connection.introspection.get_table_list(cursor) if info.type in ("t", "p")}
-    return list(dict.fromkeys(table for table in tables if table in real or '"' in table))
-
-
-def _empty(connection: Any, models: list[Any]) -> None:
-    """Given models, delete their rows and many-to-many rows; never content types and permissions.
-
-    :raises FixtureError: the database itself would delete or change rows of other tables
-    """
-    tables = _tables(connection, models)
-    with connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            quoted = [connection.ops.quote_name(table) for table in tables]
-            cursor.execute(
-                "SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint"
-                " WHERE contype = 'f' AND confdeltype NOT IN ('a', 'r')"
-                " AND confrelid = ANY (%s::text[]::regclass[]) AND NOT conrelid = ANY (%s::text[]::regclass[])",
-                [quoted, quoted],
-            )
-            for referring, referred in cursor.fetchall():
-                cursor.execute("SELECT EXISTS (SELECT 1 FROM {})".format(referring.replace("%", "%%")))  # noqa: S608  names
-                if cursor.fetchone()[0]:
-                    raise FixtureError(f"emptying {referred} would change {referring}, which is not restored")
-        for table in tables:
-            cursor.execute(f"DELETE FROM {connection.ops.quote_name(table)}")  # noqa: S608  a quoted name
-
-
 class _Load:
     """One transaction's worth of members."""
 
@@ -136,6 +110,8 @@ class _Load:
         self.deferred: list[Any] = []
         self.pending: list[Any] = []
         self.batches: dict[Any, int] = {}
+        self.on_view: dict[Any, bool] = {}
+        self.seen: dict[str, set[Any]] = {}
         self.old_ids = OldIds()
         self.natural_keys = NaturalKeys(before_giving_up=self.flush)
 
@@ -155,12 +131,16 @@ class _Load:
         except FixtureError as error:
             raise FixtureError(f"{app}.json: {error}") from None
 
-    def finish(self) -> None:
-        """Save what had to wait for later objects, check all foreign keys, set the sequences."""
+    def finish(self, exactly: list[Any]) -> None:
+        """Save what had to wait for later objects, check all foreign keys, set the sequences.
+
+        :param exactly: models that are to hold what the archive says and nothing else
+        """
         from django.core.management.color import no_style
 
         for deserialized in self.deferred:
             deserialized.save_deferred_fields(using=ALIAS)
+        self._delete_what_migrate_made(exactly)
         # On PostgreSQL this checks every deferred constraint of the transaction, also other tables' rows.
         self.connection.check_constraints(table_names=sorted(model._meta.db_table for model in self.touched))
         statements = self.connection.ops.sequence_reset_sql(
@@ -169,6 +149,18 @@ class _Load:
         with self.connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
+
+    def _delete_what_migrate_made(self, models: list[Any]) -> None:
+        """Given models, delete the content types and permissions among their rows that the archive does not hold."""
+        from django.db.models import QuerySet
+
+        for model in reversed(models):  # permissions before the content types that they refer to
+            if model._meta.label in NATURAL_PRIMARY:
+                there = set(QuerySet(model, using=ALIAS).values_list("pk", flat=True))
+                unwanted = sorted(there - self.seen.get(model._meta.label, set()))
+                for start in range(0, len(unwanted), _BATCH):
+                    rows = QuerySet(model, using=ALIAS).filter(pk__in=unwanted[start : start + _BATCH])
+                    rows._raw_delete(ALIAS)
 
     def _checked(self, app: str, found: dict[str, Any]) -> dict[str, Any]:
         """Given an object of a fixture, return it if this application knows it and it is of this app."""
@@ -193,7 +185,7 @@ class _Load:
         from django.db import router
 
         model = type(deserialized.object)
-        if not router.allow_migrate_model(ALIAS, model):
+        if not router.allow_migrate_model(ALIAS, model) or self._is_on_view(model):
             return
         self.touched.add(model)
         self.counts[model._meta.label_lower] = self.counts.get(model._meta.label_lower, 0) + 1
@@ -208,6 +200,11 @@ class _Load:
             self.pending.append(deserialized)
             if len(self.pending) >= self.batches[model]:
                 self.flush()
+
+    def _is_on_view(self, model: Any) -> bool:
+        if model not in self.on_view:
+            self.on_view[model] = on_view(self.connection, model)
+        return self.on_view[model]
 
     def flush(self) -> bool:
         """Insert the objects that wait for each other; return whether there were some."""
@@ -237,25 +234,34 @@ class _Load:
             raise FixtureError(f"cannot load {found._meta.label}(pk={found.pk}): {error}") from error
         if deserialized.deferred_fields:
             self.deferred.append(deserialized)
+        if deserialized.object._meta.label in NATURAL_PRIMARY:
+            self.seen.setdefault(deserialized.object._meta.label, set()).add(deserialized.object.pk)
         self.old_ids.saved(deserialized.object)
+
+
+def _columns() -> dict[str, set[str]]:
+    """Return the columns that the application's models know, by table."""
+    from django.apps import apps
+
+    known: dict[str, set[str]] = {}
+    for model in apps.get_models(include_auto_created=True):
+        columns = {field.column for field in model._meta.local_concrete_fields}
+        known.setdefault(model._meta.db_table.strip('"').rpartition('"."')[2], set()).update(columns)
+    return known
 
 
 def _batch_size(connection: Any, model: Any) -> int:
     """Given a model, return how many objects may go into one INSERT; 1 if something wants to see each one saved."""
     from django.db import models
-    from django.db.models import signals
 
     meta = model._meta
-    listened = any(signal.has_listeners(model) for signal in (signals.pre_save, signals.post_save))
-    fields = auto_many_to_many(model)
-    listened = listened or any(signals.m2m_changed.has_listeners(field.remote_field.through) for field in fields)
     own_save = model.save_base is not models.Model.save_base
     to_itself = any(
         field.remote_field and field.remote_field.model._meta.concrete_model is meta.concrete_model
         for field in [*meta.local_fields, *meta.local_many_to_many]
         if hasattr(model, "natural_key")
     )
-    if meta.label in NATURAL_PRIMARY or meta.parents or meta.proxy or listened or own_save or to_itself:
+    if meta.label in NATURAL_PRIMARY or meta.parents or meta.proxy or own_save or to_itself:
         return 1
     columns = [field for field in meta.local_concrete_fields if not getattr(field, "generated", False)]
     return min(_BATCH, int(connection.ops.bulk_batch_size(columns, [None] * _BATCH) or _BATCH))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import os
-import re
 import sys
 from types import TracebackType
 from typing import Any
@@ -12,16 +11,9 @@ from typing import Any
 from .channel import Channel
 from .dump import dump
 from .load import load
-from .place import clear, migrations_of_code, place
+from .place import clear, migrations_of_code, place, prepare
+from .reasons import one_line
 from .registry import ALIAS, describe, models_elsewhere, ordered_apps, see_every_row
-
-
-def one_line(error: BaseException) -> str:
-    """Given an exception, return one line that says what went wrong, without the values of rows."""
-    text = str(error).strip().split("\n")[0]
-    text = re.sub(r" ?field_value was .*", "", text)
-    name = type(error).__name__
-    return f"{name}: {text}"[:1000] if text else name
 
 
 def main() -> None:
@@ -68,7 +60,9 @@ def main() -> None:
         elif command["do"] == "load":
             load(channel, command, models_of)
         elif command["do"] == "place":
-            place(channel)
+            place(channel, models_of)
+        elif command["do"] == "prepare":
+            prepare(channel, command)
         elif command["do"] == "migrations":
             migrations_of_code(channel)
         elif command["do"] == "clear":

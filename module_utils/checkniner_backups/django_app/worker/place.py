@@ -6,10 +6,12 @@ from typing import Any, Iterable  # noqa: UP035  Python 3.8
 
 from .channel import Channel
 from .registry import ALIAS
+from .tables import kind
 
 
-def place(channel: Channel) -> None:
-    """Send which database this is, how many tables are there, and which migrations were applied."""
+def place(channel: Channel, models_of: dict[str, list[Any]]) -> None:
+    """Send which database this is, how many tables are there, which migrations were applied, and what lies behind the
+    models that no migration makes."""
     from django.db import connections
 
     connection = connections[ALIAS]
@@ -23,7 +25,43 @@ def place(channel: Channel) -> None:
         host=str(settings.get("HOST") or ""),
         tables=tables,
         migrations=migrations(connection),
+        unmanaged={
+            model._meta.label_lower: kind(connection, model)
+            for models in models_of.values()
+            for model in models
+            if not model._meta.managed
+        },
     )
+
+
+def prepare(channel: Channel, command: dict[str, Any]) -> None:
+    """Given a `prepare` command, make in a new database what its migrations expect and do not make.
+
+    That is a schema, where the search path names none that is there, and the trusted extensions that somebody made by
+    hand in the database of the archive. What this role may not make is sent back, with the reason.
+    """
+    from django.db import DatabaseError, connections, transaction
+
+    connection = connections[ALIAS]
+    refused: dict[str, str] = {}
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_schema() IS NULL, current_setting('search_path')")
+            homeless, path = cursor.fetchone()
+            names = [name.strip().strip('"') for name in path.split(",")] if homeless else []
+            for name in names:
+                if name and not name.startswith(("$", "pg_")):
+                    cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {connection.ops.quote_name(name)}")
+            for name, schema in command["extensions"]:
+                quoted = connection.ops.quote_name
+                try:
+                    with transaction.atomic(using=ALIAS):
+                        if not schema.startswith("pg_"):
+                            cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {quoted(schema)}")
+                        cursor.execute(f"CREATE EXTENSION IF NOT EXISTS {quoted(name)} SCHEMA {quoted(schema)}")
+                except DatabaseError as error:
+                    refused[name] = str(error).strip().split("\n")[0]
+    channel.send("prepared", refused=refused)
 
 
 def migrations(connection: Any) -> dict[str, list[str]]:

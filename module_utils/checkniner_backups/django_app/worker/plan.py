@@ -11,7 +11,7 @@ from typing import Any, Dict  # noqa: UP035  Python 3.8
 
 from .columns import INTEGERS, ColumnTypes, NotPlainError, Scalar, require_own_class, scalar
 from .plainness import check_default_manager, check_descriptor, check_model
-from .registry import NATURAL_PRIMARY
+from .registry import NATURAL_PRIMARY, is_natural
 from .statement import NEWLINE, Draft, Plan, json_list, literal, sample_of
 
 _NEWLINE = NEWLINE.encode()
@@ -124,7 +124,7 @@ class Planner:
         for field in meta.local_fields:
             if not field.serialize:
                 continue
-            if field.remote_field is None or not hasattr(field.remote_field.model, "natural_key"):
+            if field.remote_field is None or not is_natural(field.remote_field.model):
                 draft.field(field.name, self._scalar(joins, "t0", field))
                 continue
             meanings = self._meanings(field)
@@ -159,8 +159,8 @@ class Planner:
         return scalar(field, joins.column(alias, field), real_type, self.zone)
 
     def _meanings(self, field: Any) -> _Meanings | None:
-        """Given a foreign key to a model with natural keys, return these, if they are few: to look them up here costs
-        a third of what a join costs PostgreSQL."""
+        """Given a foreign key to content types or permissions, return their natural keys, if they are few: to look them
+        up here costs a third of what a join costs PostgreSQL."""
         target = _target_of(field)
         model = field.remote_field.model
         mine, theirs = (self.types.of(each.model._meta.db_table, each.column)[0] for each in (field, target))
@@ -184,32 +184,23 @@ class Planner:
         return self.meanings[place]
 
     def _natural_key(self, field: Any, joins: _Joins) -> Scalar:
-        """Given a foreign key to a model with natural keys, return the SQL of the list that stands for it."""
+        """Given a foreign key to content types or permissions, return the SQL of the natural key that stands for it."""
         columns = self._natural_columns(field.remote_field.model, joins, joins.join("t0", field))
         return Scalar(_json_of(columns, 12))
 
     def _natural_columns(self, model: Any, joins: _Joins, alias: str) -> list[str]:
-        """Given a model whose natural key is one of Django's own, return its columns in SQL.
+        """Given content types or permissions, return the columns of the natural key in SQL.
 
-        :raises NotPlainError: its natural key is somebody else's
+        :raises NotPlainError: the application has changed what it is
         """
-        from django.contrib.auth.base_user import AbstractBaseUser
-
         concrete = model._meta.concrete_model
         check_model(concrete)
         label = concrete._meta.label
-        if model.natural_key is AbstractBaseUser.natural_key:
-            if model.get_username is not AbstractBaseUser.get_username:
-                raise NotPlainError(f"{label} has a get_username of its own")
-            names = [model.USERNAME_FIELD]
-        elif concrete.__module__ == "django.contrib.contenttypes.models" and label == "contenttypes.ContentType":
-            names = ["app_label", "model"]
-        elif concrete.__module__ == "django.contrib.auth.models" and label in ("auth.Group", "auth.Permission"):
-            names = ["name" if label == "auth.Group" else "codename"]
-        else:
+        if concrete.__module__ not in ("django.contrib.contenttypes.models", "django.contrib.auth.models"):
             raise NotPlainError(f"{label} has a natural key of its own")
         if model.natural_key is not concrete.natural_key:
             raise NotPlainError(f"{model._meta.label} has a natural key of its own")
+        names = ["codename"] if label == "auth.Permission" else ["app_label", "model"]
         columns = []
         for name in names:
             field = concrete._meta.get_field(name)
@@ -243,7 +234,7 @@ class Planner:
             raise NotPlainError(f"{field.name} refers to something else than primary keys")
         joins = _Joins(self, through._meta.db_table, "r0")
         alias = joins.join("r0", target)
-        if hasattr(model, "natural_key"):
+        if is_natural(model):
             item = _json_of(self._natural_columns(model, joins, alias), 16)
         else:
             value = self._scalar(joins, alias, concrete._meta.pk)

@@ -42,39 +42,21 @@ def models_elsewhere() -> dict[str, dict[str, Any]]:
     return found
 
 
-def ordered_apps() -> dict[str, list[Any]]:
-    """Return the models of each app that has some: an app comes after those whose natural keys it refers to.
+def is_natural(model: Any) -> bool:
+    """Given a model, return whether a reference to it is written as its natural key: for `NATURAL_PRIMARY` alone.
 
-    Where apps refer to each other, the order of INSTALLED_APPS decides.
+    Natural keys of others are not to be trusted: they need not be unique, their row may be gone, some go in circles.
     """
+    return model._meta.concrete_model._meta.label in NATURAL_PRIMARY
+
+
+def ordered_apps() -> dict[str, list[Any]]:
+    """Return the models of each app that has some: those that others refer to by natural key first."""
     from django.apps import apps
 
     found = {config.label: dumped_models(config) for config in apps.get_app_configs()}
-    ordered: dict[str, list[Any]] = {}
-    visiting: set[str] = set()
-
-    def visit(label: str) -> None:
-        if label in ordered or label in visiting:
-            return
-        visiting.add(label)
-        wanted = {needed for model in found[label] for needed in _needed_apps(model)}
-        for other in found:
-            if other in wanted:
-                visit(other)
-        ordered[label] = found[label]
-
-    for label in found:
-        visit(label)
-    return {label: models for label, models in ordered.items() if models}
-
-
-def _needed_apps(model: Any) -> set[str]:
-    """Given a model, return the labels of the apps whose rows it names by natural key."""
-    targets = [field.remote_field.model for field in model._meta.fields if field.remote_field]
-    targets += [field.remote_field.model for field in auto_many_to_many(model)]
-    needed = {target._meta.app_label for target in targets if hasattr(target, "natural_key")}
-    dependencies = getattr(getattr(model, "natural_key", None), "dependencies", [])
-    return needed | {name.partition(".")[0] for name in dependencies}
+    first = [label.partition(".")[0] for label in NATURAL_PRIMARY if label.partition(".")[0] in found]
+    return {label: found[label] for label in dict.fromkeys([*first, *found]) if found[label]}
 
 
 def see_every_row() -> None:

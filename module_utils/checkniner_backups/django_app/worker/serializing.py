@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Iterable, Iterator  # noqa: UP035  Python 3.8
 
 from .channel import FRAME_SIZE
-from .registry import ALIAS, NATURAL_PRIMARY
+from .registry import ALIAS, NATURAL_PRIMARY, is_natural
 
 
 class DjangoSerializer:
@@ -25,7 +25,6 @@ class DjangoSerializer:
             counter,
             indent=4,
             stream=stream,
-            use_natural_foreign_keys=True,
             use_natural_primary_keys=model._meta.label in NATURAL_PRIMARY,
         )
         stream.close()
@@ -114,7 +113,7 @@ def _with_natural_targets(model: Any, rows: Any) -> Any:
         if isinstance(field, ForeignKey)
         and field.serialize
         and field.db_constraint
-        and hasattr(field.remote_field.model, "natural_key")
+        and is_natural(field.remote_field.model)
     ]
     if model._meta.label == "auth.Permission":
         names = ["content_type"]
@@ -122,7 +121,8 @@ def _with_natural_targets(model: Any, rows: Any) -> Any:
 
 
 def _definite_serializer() -> Any:
-    """Return the application's JSON serializer, with a definite order of many-to-many lists, and columns alone."""
+    """Return the application's JSON serializer, with a definite order of many-to-many lists, columns alone, and natural
+    keys only towards content types and permissions."""
     from django.core.serializers import get_serializer
 
     base: Any = get_serializer("json")
@@ -131,9 +131,11 @@ def _definite_serializer() -> Any:
         def handle_fk_field(self, obj: Any, field: Any) -> None:
             # A ForeignObject has no column: Django would write its target's str(), which nobody can load.
             if field.column is not None:
+                self.use_natural_foreign_keys = is_natural(field.remote_field.model)
                 super().handle_fk_field(obj, field)
 
         def handle_m2m_field(self, obj: Any, field: Any) -> None:
+            self.use_natural_foreign_keys = is_natural(field.remote_field.model)
             if field.remote_field.through._meta.auto_created:
                 related = getattr(obj, field.name).all()
                 order = related.query.order_by or related.model._meta.ordering
