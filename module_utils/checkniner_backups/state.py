@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -16,11 +17,18 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BusyError, DiskError, SettingsError
-from .system.stale_files import held
+from .system.files import write_durably
+from .system.stale_files import held, sweep
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 300.0
 """Seconds that a person's playbook waits for a tick to end."""
 _VERSION = 1
+_TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-")
+"""How the names of temporary files and folders in the state folder begin, beside those of the memory."""
+_DAY = 86400.0
+"""Seconds: no playbook takes so long from its dump to its upload."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,7 @@ class Saved:
     :param missing: the apps whose fixture the archive lacks, with the reason
     :param inexact: the apps whose fixture is not exact, with what is not
     :param last_whole: key of the newest archive that lacked nothing; empty where there is none
+    :param verified: whether what the store computed of the archive is known to be what was sent
     """
 
     key: str
@@ -80,6 +89,7 @@ class Saved:
     missing: dict[str, str] = field(default_factory=dict)
     inexact: dict[str, list[str]] = field(default_factory=dict)
     last_whole: str = ""
+    verified: bool = True
 
     def to_json(self) -> str:
         """Return this as JSON."""
@@ -143,6 +153,7 @@ class State:
                     hint = "it is left alone; if this repeats, look at its log"
                     raise BusyError("another run is still at work", hint)
                 time.sleep(0.2)
+            self._remove_work()
             yield
         finally:
             os.close(descriptor)
@@ -204,11 +215,27 @@ class State:
         finally:
             os.close(descriptor)
 
+    def _remove_work(self) -> None:
+        """With the lock held, remove the work folder: nobody works in it, and what a killed run left is plaintext."""
+        work = self.folder / "work"
+        try:
+            work.lstat()
+        except OSError:
+            return
+        import shutil
+
+        shutil.rmtree(work, ignore_errors=True)
+        log.warning("removed %s, which a killed run had left", work)
+
     def sweep(self) -> None:
         """Remove half-written files that a killed run has left; a playbook may be writing some at this moment."""
         with self._writing():
             for path in self.folder.glob(f".{self._file.name}.*"):
                 path.unlink(missing_ok=True)
+        for path in self.folder.glob(".*"):
+            if path.name.startswith(_TEMPORARY):
+                sweep(self.folder, path.name)
+        sweep(self.folder, "dataset", just_made=_DAY)  # a playbook's, between its steps: plaintext
         for path in (self.folder / "archives").glob("*.part"):
             with suppress(OSError), path.open("rb") as file:  # whoever writes one holds a lock on it
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -251,31 +278,3 @@ def scratch_folder(base: Path) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file of mode 0600 by way of a temporary one beside it.
-
-    :raises DiskError: the disk is full or cannot be written
-    """
-    import tempfile
-
-    temporary = ""
-    try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)  # noqa: PTH105 - Path.replace with a str source reads no better
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
-        raise DiskError(
-            f"cannot write {path}: {error.strerror}", "look at the disk and at the folder's owner"
-        ) from None

@@ -153,3 +153,12 @@ def test_a_clock_that_was_fast_once_is_told_and_moves_later_archives_by_no_more_
     assert done.returncode == 0, done.stderr
     assert "ahead of this machine's clock" in done.stderr
     assert fast < server.keys()[-1] < in_hours(2 / 3 + 0.05)
+
+
+def test_an_archive_that_nobody_could_compare_is_told_by_status_and_check(server: Server) -> None:
+    server.tick()
+    state = server.state_path / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"verified": False}))
+    for command in ("status", "check"):
+        done = server.run(command, check=False)
+        assert "is what was sent cannot be known" in done.stdout, done

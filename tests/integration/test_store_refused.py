@@ -85,12 +85,6 @@ def test_what_is_stored_is_looked_at(s3_settings: Make, tmp_path: Path, identity
             params["Metadata"] = {}
 
         store._client.meta.events.register("provide-client-params.s3.PutObject", swap)
-        if number and identity == "server":
-            # Same size, and the store's own ETag: who may not read can only believe the answer to the put.
-            assert store.upload(path, key, digest).sha256 == ""
-            continue
-        if number:
-            store._client.meta.events.register("after-call.s3.PutObject", lambda parsed, **_: parsed.pop("ETag", None))
         with pytest.raises(StoreError, match="its digest differs" if number else "has 23 bytes, 1000 were sent"):
             store.upload(path, key, digest)
 

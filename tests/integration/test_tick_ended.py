@@ -93,3 +93,25 @@ def test_after_a_kill_at_any_moment_the_next_tick_ends_well(
         assert ident in found
         assert found == truth(application)
     assert killed >= 2
+
+
+def test_what_a_killed_run_left_in_plaintext_is_gone_after_the_next_tick_though_nothing_changed(
+    server: Server, application: RunningApplication
+) -> None:
+    server.tick()
+    work = server.state_path / "work"
+    with start(server, "backup", "--force") as process:
+        while process.poll() is None and not list(work.rglob("*.sql*")):
+            time.sleep(0.002)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate(timeout=30)
+    nothing_runs(server)
+    old = time.time() - 3600
+    for name in (".pending.x7z", ".safety-manifest.json.x7z"):
+        path = server.state_path / name
+        path.write_text("half")
+        os.utime(path, (old, old))
+        application.owner.own(path)
+    assert list(work.rglob("*.sql*"))
+    assert not server.tick()["saved"]
+    assert leftovers(server) == []

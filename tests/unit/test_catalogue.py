@@ -18,6 +18,8 @@ class FakeStore:
     """Lists like S3: delimiters, pages of 1,000 entries; in no particular order, as some stores do."""
 
     modified: datetime | None = None
+    only = ""
+    """The one delimiter that it knows; empty: it knows all."""
 
     def __init__(self, keys: list[str], prefix: str = "db/") -> None:
         self.keys, self.prefix, self.lists = keys, prefix, 0
@@ -27,6 +29,7 @@ class FakeStore:
 
     def pages(self, prefix: str | None = None, delimiter: str = "") -> Iterator[Page]:
         start = self.prefix if prefix is None else prefix
+        delimiter = delimiter if self.only in ("", delimiter) else ""
         objects, prefixes = [], set()
         for key in self.keys:
             if key.startswith(start):
@@ -182,3 +185,25 @@ def test_a_slow_clock_of_this_machine_hides_nothing_that_the_store_dates(monkeyp
     assert found.archive
     assert found.archive.key == key(later)
     assert found.ahead is None
+
+
+@pytest.mark.parametrize("prefix", ["", "db/", "a/b-c/2026-"])
+def test_a_store_that_knows_no_such_delimiter_hides_nothing(monkeypatch: pytest.MonkeyPatch, prefix: str) -> None:
+    monkeypatch.setattr(FakeStore, "only", "/")
+    keys = [key(NOW - timedelta(hours=index), prefix=prefix) for index in range(2500)]
+    store = FakeStore([*keys, f"{prefix}readme-x", f"{prefix}drills/2026-12-01T00:00:00.json"], prefix)
+    found = catalogue.newest(store)
+    assert found
+    assert found.key == keys[0]
+    assert store.lists <= 2 * 3 + 1
+    assert [each.key for each in catalogue.all_archives(store)] == keys
+    moment = NOW - timedelta(hours=1000, minutes=-30)
+    before, after = catalogue.around(store, moment)
+    assert before
+    assert after
+    assert (before.key, after.key) == (keys[1000], keys[999])
+    planted = FakeStore([*store.keys, f"{prefix}9999-12-31T23:59:59.tar.gz"], prefix)
+    looked = catalogue.find_newest(planted)
+    assert looked.archive == found
+    assert looked.ahead
+    assert catalogue.newest(FakeStore([f"{prefix}readme-x"], prefix)) is None

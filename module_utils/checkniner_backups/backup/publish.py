@@ -18,7 +18,8 @@ from pathlib import Path
 
 from ..errors import ArchiveError
 from ..settings import Settings
-from ..state import Saved, State, parse_saved, write_durably
+from ..state import Saved, State, parse_saved
+from ..system.files import write_durably
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,13 @@ def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Save
         stored = Store(settings.store).upload(archive, key, sha256)
         last_whole = memory.last_whole if memory.missing else key
         saved = replace(
-            memory, key=key, size=stored.size, sha256=sha256, seen_in_store_at=time.time(), last_whole=last_whole
+            memory,
+            key=key,
+            size=stored.size,
+            sha256=sha256,
+            seen_in_store_at=time.time(),
+            last_whole=last_whole,
+            verified=stored.verified,
         )
         # Between the steps of a playbook, a tick may have saved something newer: that is what to compare with.
         State(settings.state_path).store_newer(saved)

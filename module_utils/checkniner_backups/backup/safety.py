@@ -20,7 +20,8 @@ from ..django_app.environment import application_dsn, check_user
 from ..errors import ArchiveError, NoDatabaseError, RestoreError
 from ..postgres.dsn import Dsn
 from ..settings import SAFETY, Settings
-from ..state import PATIENCE, State, write_durably
+from ..state import PATIENCE, State
+from ..system.files import write_durably
 
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest

@@ -27,7 +27,8 @@ from ..errors import (
 )
 from ..postgres.mark import cheap_mark
 from ..settings import Settings
-from ..state import State, write_durably
+from ..state import State
+from ..system.files import write_durably
 from . import changes
 from .changes import Verdict
 from .publish import MEMORY, Seen, cut_off, drop_superseded, look_into_store, newest_before, upload

@@ -41,6 +41,7 @@ def check(settings: Settings) -> list[str]:
     from ..openpgp.keyring import Keyring
     from ..postgres.snapshot import exported_snapshot
     from ..state import PATIENCE, State
+    from ..storage.arrival import UNVERIFIED
     from ..storage.s3 import Store
 
     check_user()
@@ -79,4 +80,7 @@ def check(settings: Settings) -> list[str]:
     store = Store(settings.store)
     store.check()
     lines.append(f"{store} can be listed")
+    saved = state.load()
+    if saved and not saved.verified:
+        lines.append(f"WARNING: whether the last archive in the store is what was sent cannot be known: {UNVERIFIED}")
     return lines

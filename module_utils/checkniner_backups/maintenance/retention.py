@@ -10,6 +10,7 @@ from ..django_app.environment import check_user
 from ..settings import SAFETY, Settings
 from ..state import State
 from ..storage.s3 import ARCHIVE_NAME
+from ..system.stale_files import clean_up
 from ..system.timestamps import is_far_ahead
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ def clean(settings: Settings, *, dry_run: bool = False) -> Cleaned:
             for name in removed:
                 (folder / name).unlink(missing_ok=True)
                 log.info("removed %s", folder / name)
+            clean_up(settings)
         return Cleaned(removed, tuple(name for name in (*names, *safety) if name not in removed))
 
 

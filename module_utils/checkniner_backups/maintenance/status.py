@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import BackupsError
 from ..settings import Settings
-from ..state import State
+from ..state import Saved, State
 
 WARN_DAYS = 30
 """Days before a key's end from which on every tick warns."""
@@ -65,8 +65,15 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         local_archives=len(list(folder.glob("*T*.tar.gz*"))) if folder.is_dir() else 0,
         problems=tuple(problems),
         last_good_drill_age=drilled,
-        notes=saved.warnings if saved else (),
+        notes=_notes(saved) if saved else (),
     )
+
+
+def _notes(saved: Saved) -> tuple[str, ...]:
+    from ..storage.arrival import UNVERIFIED
+
+    doubt = f"whether the last archive in the store is what was sent cannot be known: {UNVERIFIED}"
+    return saved.warnings if saved.verified else (*saved.warnings, doubt)
 
 
 def _last_drill(settings: Settings, now: float) -> float | None:

@@ -3,6 +3,8 @@
 The keys sort by time and hold natural delimiters, so a LIST can be asked for the years, the months of one year, the
 days of one month, the archives of one day: four requests to the newest, however many there are and however old it is.
 Where a level holds nothing of ours (other keys live below the prefix too), the walk steps back to the one before.
+
+Some stores know no delimiter but "/" (`rclone serve s3`) and answer with keys. Then all keys are listed, page by page.
 """
 
 from __future__ import annotations
@@ -126,7 +128,12 @@ def around(store: Listing, moment: datetime) -> tuple[Archive | None, Archive | 
 
 def all_archives(store: Listing) -> Iterator[Archive]:
     """Given a store, yield all its archives, newest first. A month is listed when its first archive is asked for."""
-    for year in _prefixes(store, "", 0):
+    try:
+        years = _prefixes(store, "", 0)
+    except _DelimiterIgnoredError:
+        yield from _archives(store, "")
+        return
+    for year in years:
         for month in _prefixes(store, year, 1):
             yield from _archives(store, month)
 
@@ -191,20 +198,40 @@ def _walk(store: Listing, after: str, until: str, *, newest_first: bool = True) 
     def within(start: str) -> bool:
         return (not until or start <= until[: len(start)]) and start >= after[: len(start)]
 
-    for year in filter(within, _prefixes(store, "", 0, newest_first)):
-        for month in filter(within, _prefixes(store, year, 1, newest_first)):
-            for day in filter(within, _prefixes(store, month, 2, newest_first)):
-                for archive in _archives(store, day, newest_first):
-                    stamp = _text(archive.stamp)
-                    if stamp > after and (not until or stamp <= until):
-                        yield archive
+    def days() -> Iterator[str]:
+        for year in filter(within, _prefixes(store, "", 0, newest_first)):
+            for month in filter(within, _prefixes(store, year, 1, newest_first)):
+                yield from filter(within, _prefixes(store, month, 2, newest_first))
+
+    def archives() -> Iterator[Archive]:
+        try:
+            for day in days():
+                yield from _archives(store, day, newest_first)
+        except _DelimiterIgnoredError:  # raised by the first LIST, before anything was yielded
+            yield from _archives(store, "", newest_first)
+
+    for archive in archives():
+        stamp = _text(archive.stamp)
+        if stamp > after and (not until or stamp <= until):
+            yield archive
+
+
+class _DelimiterIgnoredError(Exception):
+    """The store answered with keys that the delimiter should have rolled up."""
 
 
 def _prefixes(store: Listing, start: str, level: int, newest_first: bool = True) -> list[str]:
-    """Given the start of a stamp, return the next longer ones that are stored ("2026-" to "2026-11-")."""
+    """Given the start of a stamp, return the next longer ones that are stored ("2026-" to "2026-11-").
+
+    :raises _DelimiterIgnoredError: the store does not know the delimiter; asked at the first level
+    """
     delimiter, form = _LEVELS[level]
-    pages = store.pages(store.prefix + start, delimiter)
-    found = {prefix[len(store.prefix) :] for page in pages for prefix in page.prefixes}
+    found: set[str] = set()
+    for page in store.pages(store.prefix + start, delimiter):
+        if level == 0 and any(delimiter in each.key[len(store.prefix) :] for each in page.objects):
+            log.debug("%s knows no delimiter %r: all keys are listed", store, delimiter)
+            raise _DelimiterIgnoredError
+        found.update(prefix[len(store.prefix) :] for prefix in page.prefixes)
     return sorted(filter(form.match, found), reverse=newest_first)
 
 

@@ -21,6 +21,8 @@ class StoredObject:
     :ivar modified: aware, UTC
     :ivar etag: without quotes
     :ivar sha256: what the uploader said of the content (hex), or empty
+    :ivar kms: whether the store says that it encrypts the object with a key of KMS: its ETag then says nothing
+    :ivar verified: False after an upload where nobody could tell whether the store holds what was sent
     """
 
     key: str
@@ -28,6 +30,8 @@ class StoredObject:
     modified: datetime | None = None
     etag: str = ""
     sha256: str = ""
+    kms: bool = False
+    verified: bool = True
 
 
 @dataclass(frozen=True)
@@ -83,4 +87,10 @@ def described(key: str, entry: Mapping[str, Any], size: str) -> StoredObject:
         modified=modified.astimezone(timezone.utc) if modified else None,
         etag=str(entry.get("ETag", "")).strip('"'),
         sha256=metadata.get("sha256", ""),
+        kms=with_kms(entry),
     )
+
+
+def with_kms(answer: Mapping[str, Any]) -> bool:
+    """Given a store's answer, return whether it says that the object is encrypted with a key of KMS."""
+    return str(answer.get("ServerSideEncryption", "")).startswith("aws:kms")

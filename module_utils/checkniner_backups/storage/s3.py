@@ -11,7 +11,7 @@ import logging
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -19,9 +19,10 @@ from typing import Any
 
 from ..errors import BackupsError, StoreError
 from ..settings import StoreSettings
+from .arrival import REFUSED, Arrival, compare, confirmed
 from .client import Page, StoredObject, described, make_client
 from .faults import EXISTS, check_settings, code_of, place, translated
-from .upload import Outgoing, Progress, abort_stale, is_in, transfer
+from .upload import Answer, Outgoing, Progress, abort_stale, transfer
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,6 @@ ARCHIVE_NAME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{
 """An archive's file name: the key without the prefix."""
 
 _RECORD_LIMIT = 1 << 20  # bytes
-_REFUSED = ("403", "AccessDenied", "Forbidden")
 _MISSING = ("404", "NoSuchKey", "NotFound")
 _NEVER_SENT = (
     "EndpointConnectionError",
@@ -115,7 +115,7 @@ class Store:
                 except ClientError as error:
                     if code_of(error) in _MISSING:
                         return None
-                    if code_of(error) not in _REFUSED:
+                    if code_of(error) not in REFUSED:
                         raise
                     self._may_head = False
             # More than one key: `x.tar.gz` is also the start of `x.tar.gz.gpg`, and not every store sorts.
@@ -133,9 +133,8 @@ class Store:
     ) -> StoredObject:
         """Given a file and its SHA-256 (hex), store it under the key and return what the store then holds.
 
-        It is put only where nothing was. Afterwards it is looked at: size and our digest, or, for credentials that
-        may not read, size and the ETag that the store confirmed. When the answer to the put was lost on the way, the
-        look decides.
+        It is put only where nothing was. Afterwards it is looked at: the size, and what the store computed of the
+        content (`arrival`). When the answer to the put was lost on the way, the look decides.
 
         :param extra_metadata: is stored with it; names in lower case
         :raises StoreError: refused, not reached, another object is there, or what is stored is not what was sent
@@ -147,18 +146,17 @@ class Store:
         with translated(self.settings, "upload", key):
             outgoing = Outgoing(path, path.stat().st_size, sha256)
             try:
-                confirmed = self._put(key, outgoing, metadata, progress)
+                answer = self._put(key, outgoing, metadata, progress)
             except (BotoCoreError, ClientError) as error:
                 found = self._after(error, key)
-                if not (found and is_in(found, outgoing)):
+                if not (found and compare(found, outgoing, Answer(), self._reader(key)) is Arrival.SAME):
                     if found and code_of(error) in EXISTS:
                         hint = "an archive is never overwritten: look who else writes below this prefix"
                         raise StoreError(f"{key} in {self} is there already, and is another object", hint) from None
                     raise
                 log.info("the answer to the upload of %s was lost, but it is in %s", key, self)
             else:
-                found = self.look(key)
-                self._verify(key, found, outgoing, confirmed)
+                found = confirmed(f"{key} in {self}", self.look(key), outgoing, answer, self._reader(key))
         if outgoing.in_parts:
             try:
                 self.abort_stale_uploads()
@@ -264,7 +262,7 @@ class Store:
         }
         return {name: value for name, value in chosen.items() if value}
 
-    def _put(self, key: str, outgoing: Outgoing, metadata: Mapping[str, str], progress: Progress | None) -> str:
+    def _put(self, key: str, outgoing: Outgoing, metadata: Mapping[str, str], progress: Progress | None) -> Answer:
         from botocore.exceptions import ClientError
 
         options: dict[str, Any] = {"arguments": {"Metadata": metadata, **self._storage()}, "progress": progress}
@@ -278,18 +276,13 @@ class Store:
 
     def _after(self, error: Exception, key: str) -> StoredObject | None:
         """After a failed put, look whether it arrived all the same. None if not, or if nobody can tell."""
-        if type(error).__name__ in _NEVER_SENT or code_of(error) in _REFUSED:
+        if type(error).__name__ in _NEVER_SENT or code_of(error) in REFUSED:
             return None
         try:
             return self.look(key)
         except BackupsError:
             return None
 
-    def _verify(self, key: str, found: StoredObject | None, outgoing: Outgoing, confirmed: str) -> None:
-        hint = "nothing is remembered as saved; an S3-compatible store may need the checksum mode when_required"
-        if found is None:
-            raise StoreError(f"{key} is not in {self}, though the upload was confirmed", hint)
-        if found.size != outgoing.size:
-            raise StoreError(f"{key} in {self} has {found.size} bytes, {outgoing.size} were sent", hint)
-        if not is_in(found, outgoing, confirmed):
-            raise StoreError(f"{key} in {self} is not what was sent: its digest differs", hint)
+    def _reader(self, key: str) -> Callable[[], Any] | None:
+        """Return what reads the object back; None where these credentials may not read."""
+        return (lambda: self._client.get_object(Bucket=self.bucket, Key=key)["Body"]) if self._may_head else None

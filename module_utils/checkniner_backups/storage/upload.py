@@ -11,7 +11,7 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
-from .client import StoredObject
+from .client import with_kms
 
 log = logging.getLogger(__name__)
 
@@ -49,16 +49,30 @@ class Outgoing:
         """Whether it is uploaded in parts."""
         return self.size >= PART_SIZE
 
-    def etag(self) -> str:
-        """Read the file and return the ETag that a store without KMS encryption gives it (hex, with `-N` for parts)."""
-        digests = []
+    def etags(self) -> tuple[str, ...]:
+        """Read the file and return the ETags that a store without KMS encryption may give it (hex).
+
+        The first is Amazon's: MD5 of the content, or for parts MD5 of the parts' MD5s with `-N`. Some stores give MD5
+        of the content in any case.
+        """
+        whole, parts = hashlib.md5(usedforsecurity=False), []
         with self.path.open("rb") as file:
             while piece := file.read(part_size(self.size)):
-                digests.append(hashlib.md5(piece, usedforsecurity=False))
+                whole.update(piece)
+                if self.in_parts:
+                    parts.append(hashlib.md5(piece, usedforsecurity=False).digest())
         if not self.in_parts:
-            return (digests or [hashlib.md5(usedforsecurity=False)])[0].hexdigest()
-        together = hashlib.md5(b"".join(each.digest() for each in digests), usedforsecurity=False)
-        return f"{together.hexdigest()}-{len(digests)}"
+            return (whole.hexdigest(),)
+        together = hashlib.md5(b"".join(parts), usedforsecurity=False)
+        return f"{together.hexdigest()}-{len(parts)}", whole.hexdigest()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a store answered to a put: the ETag (without quotes), and whether it says that a key of KMS is in use."""
+
+    etag: str = ""
+    kms: bool = False
 
 
 def transfer(
@@ -70,8 +84,8 @@ def transfer(
     arguments: Mapping[str, Any],
     progress: Progress | None,
     conditional: bool,
-) -> str:
-    """Given a client of boto3 and a file, put the file under the key and return the ETag that the store confirmed.
+) -> Answer:
+    """Given a client of boto3 and a file, put the file under the key and return the store's answer.
 
     :param arguments: options of PutObject and CreateMultipartUpload alike
     :param conditional: put it only where nothing is
@@ -95,32 +109,20 @@ def transfer(
     )
     with _listening(client, conditional) as confirmed, TransferManager(client, config) as manager:
         manager.upload(str(outgoing.path), bucket, key, dict(arguments), [Tell()]).result()
-    return confirmed[-1] if confirmed else ""
-
-
-def is_in(found: StoredObject, outgoing: Outgoing, confirmed: str = "") -> bool:
-    """Given what is stored, return whether it is what was sent.
-
-    :param confirmed: the ETag in the store's answer to the put; empty when no answer arrived
-    """
-    if found.size != outgoing.size:
-        return False
-    if found.sha256:
-        return found.sha256 == outgoing.sha256
-    return bool(found.etag) and (found.etag == confirmed or found.etag == outgoing.etag())
+    return confirmed[-1] if confirmed else Answer()
 
 
 @contextmanager
-def _listening(client: Any, conditional: bool) -> Iterator[list[str]]:
-    """Add the condition to the puts inside the block, which s3transfer cannot, and collect the ETags they yield."""
-    confirmed: list[str] = []
+def _listening(client: Any, conditional: bool) -> Iterator[list[Answer]]:
+    """Add the condition to the puts inside the block, which s3transfer cannot, and collect the answers to them."""
+    confirmed: list[Answer] = []
 
     def ask(params: dict[str, Any], **_: Any) -> None:
         params["IfNoneMatch"] = "*"
 
     def listen(parsed: Mapping[str, Any], **_: Any) -> None:
         if parsed.get("ETag"):
-            confirmed.append(str(parsed["ETag"]).strip('"'))
+            confirmed.append(Answer(str(parsed["ETag"]).strip('"'), with_kms(parsed)))
 
     handlers: list[tuple[str, Callable[..., None]]] = [
         (f"after-call.s3.{operation}", listen) for operation in _CONDITIONAL

@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
-import tempfile
+import fcntl
+import os
+from pathlib import Path
+
+from ..errors import DiskError
 
 
 def short_folder() -> str:
     """Return the folder for temporary GNUPGHOMEs: the system's temporary one, where its path is short enough."""
+    import tempfile
+
     folder = tempfile.gettempdir()
     return folder if len(folder) <= 40 else "/tmp"  # noqa: S108 - what is made there is private
+
+
+def write_durably(path: Path, content: bytes) -> None:
+    """Write a file of mode 0600 by way of a temporary one beside it.
+
+    :raises DiskError: the disk is full or cannot be written
+    """
+    import tempfile
+
+    temporary = ""
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "wb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # while it is written, no sweep takes it for a dead run's
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)  # noqa: PTH105 - Path.replace with a str source reads no better
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if temporary:
+            Path(temporary).unlink(missing_ok=True)
+        raise DiskError(
+            f"cannot write {path}: {error.strerror}", "look at the disk and at the folder's owner"
+        ) from None
