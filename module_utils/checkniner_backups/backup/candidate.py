@@ -63,7 +63,7 @@ def with_fixtures(
 
 
 def without_django(job: Job, snapshot: Snapshot, dataset: Dataset, *, moment: float, broken: str, take: Take) -> Saved:
-    """Given a dump without fixtures and the reason, return what to remember: the tables of last time, or all of them."""
+    """Given a dump without fixtures and the reason, return what to remember: last time's tables, or all of them."""
     last = job.saved
     names = last.business_tables if last else tuple(table.full_name for table in snapshot.tables)
     migrations = last.migrations_table if last else snapshot.full_name(changes.MIGRATIONS_TABLE)
