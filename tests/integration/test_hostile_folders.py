@@ -83,7 +83,8 @@ def test_the_program_for_the_applications_interpreter(victim: Path, open_folder:
     account.own(open_folder)
     guess = open_folder / f"checkniner-worker-{os.getpid()}-{threading.get_ident()}.zip"
     replaced(guess, victim)
-    with Interpreter.launch(Path(sys.executable), Path("/"), {}, open_folder, account):
+    python = Path(sys.executable).resolve()  # the checkout may be closed to this account
+    with Interpreter.launch(python, Path("/"), {}, open_folder, account):
         (program,) = set(open_folder.iterdir()) - {guess}
         assert (program.stat().st_uid, program.stat().st_mode & 0o777) == (account.user_id, 0o600)
         assert program.name.startswith("checkniner-worker-")

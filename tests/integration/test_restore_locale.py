@@ -15,8 +15,9 @@ from checkniner_backups.verify.database import prove_sql
 from sandbox.postgres import Cluster
 
 PROPERTIES = """
-SELECT pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider::text, daticulocale
-FROM pg_database WHERE datname = %s
+SELECT pg_encoding_to_char(encoding), datcollate, datctype, datlocprovider::text,
+       coalesce(to_jsonb(d) ->> 'daticulocale', to_jsonb(d) ->> 'datlocale') -- called so from PostgreSQL 17 on
+FROM pg_database d WHERE datname = %s
 """
 
 
