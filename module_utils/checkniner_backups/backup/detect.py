@@ -179,12 +179,13 @@ class _Attempt:
             self.job.state.store_over(self.job.saved, seen)
             return Dumped(verdict, missing=memory.missing)
         same_django = self.job.saved is not None and self.job.saved.django == memory.django
-        mended = self.job.saved is not None and bool(set(self.job.saved.missing) - set(memory.missing))
+        unexpected = cheap is not None or self._mark_says_unchanged(snapshot)
         fault = (
-            same_django
-            and not mended
+            unexpected
+            and same_django
             and not self.job.force
-            and (cheap is not None or self._mark_says_unchanged(snapshot))
+            and self.job.saved is not None
+            and changes.cheap_looks_could_see(self.job.saved, memory.fingerprint, memory.fixtures, memory.missing)
         )
         for warning in memory.warnings:
             log.warning("%s", warning)

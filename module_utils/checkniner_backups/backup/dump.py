@@ -264,6 +264,7 @@ class _Fixtures(Part):
             lock_timeout=self._snapshot.lock_timeout,
             apps=None,
             open_member=self._open,
+            partial=True,
         )
         self.members = tuple(writer.member for writer in self._writers if writer.whole)
         for app, reason in self.report.missing.items():

@@ -80,6 +80,7 @@ class FixturesProcess(Interpreter):
         apps: Sequence[str] | None,
         open_member: Callable[[str], Member],
         inside: bool = False,
+        partial: bool = False,
     ) -> FixturesReport:
         """Given an exported snapshot, write each app's fixture to a member of its own; return what was in it.
 
@@ -89,6 +90,7 @@ class FixturesProcess(Interpreter):
         :param open_member: called with an app's label; the member is closed when the fixture is complete, and only
             then; aborted where it cannot be read
         :param inside: read inside the transaction of a load that holds, what it is about to commit
+        :param partial: leave out an app that cannot be read, and say so in the report
         :raises LockTimeoutError: a lock was not to be had; the members are worth nothing, the process takes another try
         :raises ApplicationError: the application failed, and is gone
         """
@@ -99,6 +101,7 @@ class FixturesProcess(Interpreter):
             lock_timeout_ms=max(1, int(lock_timeout * 1000)) if lock_timeout else 0,
             apps=None if apps is None else list(self.registry.require(apps)),
             inside=inside,
+            partial=partial,
         )
         member: Member | None = None
         sizes: dict[str, int] = {}

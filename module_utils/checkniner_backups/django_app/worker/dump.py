@@ -21,7 +21,7 @@ from .columns import NotPlainError
 from .copyout import ObjectWriter, copy_out
 from .place import migrations, search_path
 from .plan import Planner
-from .reasons import reason_of
+from .reasons import is_of_the_app, reason_of
 from .registry import ALIAS, auto_many_to_many
 from .serializing import DjangoSerializer, all_rows
 from .statement import Plan
@@ -42,7 +42,7 @@ def dump(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
     try:
         with transaction.atomic(using=ALIAS):
             _begin(connection, command)
-            run = _Dump(channel, connection)
+            run = _Dump(channel, connection, partial=bool(command.get("partial")))
             for label, models in models_of.items():
                 if wanted is None or label in wanted:
                     run.app(label, models)
@@ -137,8 +137,10 @@ class _Memory:
 class _Dump:
     """One run over the apps; every method reads from the same snapshot."""
 
-    def __init__(self, channel: Channel, connection: Any) -> None:
+    def __init__(self, channel: Channel, connection: Any, partial: bool) -> None:
+        """:param partial: whether an app that cannot be read is left out, or ends the dump"""
         self.channel = channel
+        self.partial = partial
         self.connection = connection
         self.planner = Planner(connection)
         self.serializer = DjangoSerializer()
@@ -151,14 +153,14 @@ class _Dump:
         from django.db import transaction
 
         self.channel.send("app", app=label)
-        before = len(self.models)
+        before, warned = len(self.models), len(self.warnings)
         try:
             with transaction.atomic(using=ALIAS):  # a savepoint: what fails must not end the snapshot
                 total = self._objects(models)
         except Exception as error:
-            if locked_out(error) or not self.connection.is_usable():
+            if not (self.partial and is_of_the_app(error, self.connection)):
                 raise
-            del self.models[before:]
+            del self.models[before:], self.warnings[warned:]
             self.channel.send("app-failed", app=label, reason=reason_of(self.reading, error))
             return
         self.channel.send("app-end", app=label, objects=total)

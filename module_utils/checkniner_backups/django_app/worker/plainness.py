@@ -23,7 +23,7 @@ def check_model(model: Any) -> None:
         raise NotPlainError(f"{label} inherits from another model's table")
     if not router.allow_migrate_model(ALIAS, model):
         raise NotPlainError(f"{label} is in another database")
-    if model.from_db.__func__ is not models.Model.from_db.__func__:
+    if getattr(model.from_db, "__func__", None) is not models.Model.from_db.__func__:
         raise NotPlainError(f"{label} has a from_db of its own")
     for name in ("__init__", "__new__", "__getattribute__", "__getattr__", "__bool__", "__len__"):
         if getattr(model, name, None) is not getattr(models.Model, name, None):

@@ -12,6 +12,8 @@ from .serializing import DjangoSerializer, all_rows
 _PATIENCE = 30.0
 """Seconds that may be spent on looking for the row."""
 _CHUNK = 2000
+_OF_THE_SERVER = ("08", "40", "53", "57", "58", "55P03", "XX")
+"""SQLSTATEs, or their classes, that say nothing about one app: the connection, locks, a full disk, the server's end."""
 
 
 def one_line(error: BaseException) -> str:
@@ -20,6 +22,20 @@ def one_line(error: BaseException) -> str:
     text = re.sub(r" ?field_value was .*", "", text)
     name = type(error).__name__
     return f"{name}: {text}"[:1000] if text else name
+
+
+def is_of_the_app(error: BaseException, connection: Any) -> bool:
+    """Given what was raised while an app was read, and the connection after the way back to the savepoint, return
+    whether the other apps can still be read."""
+    seen: BaseException | None = error
+    for _ in range(20):
+        if seen is None:
+            break
+        state = getattr(seen, "sqlstate", None) or getattr(seen, "pgcode", None) or ""
+        if isinstance(seen, BrokenPipeError) or state.startswith(_OF_THE_SERVER):
+            return False
+        seen = seen.__cause__ or seen.__context__
+    return not connection.needs_rollback and bool(connection.is_usable())
 
 
 def reason_of(model: Any, error: BaseException) -> str:

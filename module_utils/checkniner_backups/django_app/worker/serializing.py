@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any, Iterable, Iterator  # noqa: UP035  Python 3.8
 
 from .channel import FRAME_SIZE
@@ -20,13 +21,15 @@ class DjangoSerializer:
         :param separator: written before the first object
         """
         stream = _Unframed(_Prefixed(sink, separator))
-        counter = _Counter(_with_natural_targets(model, rows).iterator(chunk_size=2000))
-        self.serializer().serialize(
-            counter,
-            indent=4,
-            stream=stream,
-            use_natural_primary_keys=model._meta.label in NATURAL_PRIMARY,
-        )
+        # Its cursor must be gone before anybody goes back to a savepoint: to close it later would fail, and abort all.
+        with closing(iter(_with_natural_targets(model, rows).iterator(chunk_size=2000))) as found:
+            counter = _Counter(found)
+            self.serializer().serialize(
+                counter,
+                indent=4,
+                stream=stream,
+                use_natural_primary_keys=model._meta.label in NATURAL_PRIMARY,
+            )
         stream.close()
         return counter.count
 
