@@ -73,10 +73,15 @@ class Cluster:
     :param version: major version; default: the newest installed one
     :param settings: lines of postgresql.conf, over the defaults made for speed
     :param locale: of the cluster
+    :param environment: variables of the server, over its own
     """
 
     def __init__(
-        self, version: int | None = None, settings: Mapping[str, str] | None = None, locale: str = "C.UTF-8"
+        self,
+        version: int | None = None,
+        settings: Mapping[str, str] | None = None,
+        locale: str = "C.UTF-8",
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.binaries = find_binaries(version)
         self.account: Account = database_account()
@@ -85,6 +90,7 @@ class Cluster:
         self.folder = Path()
         self._settings = {**_SETTINGS, **(settings or {})}
         self._locale = locale
+        self._environment = dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Cluster:
@@ -233,7 +239,7 @@ class Cluster:
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,
-                env={"PATH": f"{self.binaries}:/usr/bin:/bin", "LC_ALL": self._locale},
+                env={"PATH": f"{self.binaries}:/usr/bin:/bin", "LC_ALL": self._locale, **self._environment},
                 start_new_session=True,  # an interrupt at the terminal is for us; we stop the server in order
                 umask=0o077,
                 **self.account.options(),

@@ -14,8 +14,7 @@ from checkniner_backups.backup import tick as backup
 from checkniner_backups.backup.changes import Look
 from checkniner_backups.backup.detect import Dumped, look_and_dump
 from checkniner_backups.backup.run import Job
-from checkniner_backups.django_app.environment import read_activate
-from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.django_app.environment import application_dsn
 from checkniner_backups.settings import Settings, StoreSettings
 from checkniner_backups.state import State
 
@@ -49,10 +48,7 @@ class Looks:
 
     def look(self, force: bool = False) -> changes.Verdict:
         """Look as a tick would; return its verdict. `members` holds what the last change dumped, `dumped` the rest."""
-        environment = read_activate(self.settings.virtualenv)
-        if self.settings.database_url:
-            environment["DATABASE_URL"] = self.settings.database_url
-        dsn = parse_url(environment["DATABASE_URL"])
+        dsn, environment = application_dsn(self.settings)
         with self.state.lock():
             saved, why_not = changes.comparable(self.state.load(), self.settings.shape(), dsn.place())
             job = Job(self.settings, self.state, dsn, environment, saved, why_not, force)

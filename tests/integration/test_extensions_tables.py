@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from checkniner_backups.errors import RestoreError
+from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.postgres.fitness import loading_problems
 
 from sandbox.postgres import Cluster
 from tests.own_extensions import cluster_with
@@ -85,9 +87,17 @@ def test_rows_that_the_application_relies_on_come_back_once_and_the_right_to_loa
 
 def test_rows_that_may_be_orders_are_refused_before_anything_is_loaded(round_: Round) -> None:
     round_.by_admin("CREATE EXTENSION jobs SCHEMA public")
-    assert round_.restore(round_.save(), "postgis", "jobs").proven
+    archive = round_.save()
+    dsn, user = parse_url(round_.database.url), round_.database.user
+    assert not loading_problems(dsn, manifest_of(archive).database, user)
+    assert round_.restore(archive, "postgis", "jobs").proven
     round_.by_admin("INSERT INTO job VALUES ('ALTER ROLE x SUPERUSER', 'postgres')")
     archive = round_.save()
+    problems = loading_problems(dsn, manifest_of(archive).database, user)
+    assert problems == [
+        "rows of public.job, a table of the extension jobs, can only be loaded by an administrator: delete them, or"
+        " restore by hand"
+    ]
     before = names_of(round_.database)
     with pytest.raises(RestoreError, match=r"1 rows of public\.job, a table of the extension jobs"):
         round_.create(archive, "postgis", "jobs")

@@ -7,9 +7,10 @@ import os
 import subprocess
 from pathlib import Path
 
+import psycopg
 import pytest
 from checkniner_backups.backup.changes import Look
-from checkniner_backups.errors import NameNotFoundError
+from checkniner_backups.errors import NameNotFoundError, RestoreError
 from checkniner_backups.postgres.digest import columns_of, digest_table
 from checkniner_backups.postgres.dsn import client_program, parse_url
 from checkniner_backups.postgres.load import fits_one_transaction
@@ -191,3 +192,23 @@ def test_the_documented_sed_does_the_same_by_hand(saved_and_restored: Round, tmp
     done = load()
     assert done.returncode == 0, done.stderr
     assert prove_sql(dsn, manifest_of(archive)).proven
+
+
+def test_nobody_else_is_in_a_database_that_is_loaded_with_a_search_path(saved_and_restored: Round) -> None:
+    """What they made there could be called by the owner."""
+    database, other = saved_and_restored.database, f"{saved_and_restored.database.name}_other"
+    for statement in KINDS["an index"]:
+        database.execute(statement)
+    archive = saved_and_restored.save()
+    database.cluster.create_role(other, "other")
+    try:
+        name = saved_and_restored.create(archive)
+        url = database.cluster.url(name, other, "other")
+        with psycopg.connect(url), pytest.raises(RestoreError, match=f"{other} connected to {name}"):
+            saved_and_restored.load(archive, name)
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            psycopg.connect(url)
+        assert saved_and_restored.load(archive, name).proven
+        psycopg.connect(url).close()  # PUBLIC's right is the archive's
+    finally:
+        database.cluster.execute(f"DROP ROLE {other}")

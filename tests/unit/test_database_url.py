@@ -94,3 +94,33 @@ def test_a_search_path_is_told_to_all() -> None:
         assert dsn.arguments()["options"] == dsn.environment()["PGOPTIONS"] == "-c search_path=app"
         assert parse_url(dsn.url()) == dsn
         assert "+" not in dsn.url()  # libpq reads it as a plus
+
+
+@pytest.mark.parametrize("scheme", ["postgis", "timescale", "timescalegis", "psqlextra", "django-postgres-extra"])
+def test_the_scheme_of_another_backend_stays(scheme: str) -> None:
+    dsn = parse_url(f"{scheme}://web:hidden-word@db.example:6000/shop?sslmode=require")
+    assert dsn == parse_url("postgres://web:hidden-word@db.example:6000/shop?sslmode=require")
+    assert dsn.to("new").url() == f"{scheme}://web:hidden-word@db.example:6000/new?sslmode=require"
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql", "pgsql"])
+def test_the_plain_backend_has_one_scheme(scheme: str) -> None:
+    assert parse_url(f"{scheme}:///shop").url() == "postgresql:///shop"
+
+
+@pytest.mark.parametrize("scheme", ["mysql", "sqlite", "oracle", "mssql", "cockroach", "nonesuch", ""])
+def test_another_database_is_refused(scheme: str) -> None:
+    with pytest.raises(SettingsError):
+        parse_url(f"{scheme}://web@db.example/shop")
+
+
+def test_variables_say_what_the_url_does_not() -> None:
+    environment = {
+        "PGUSER": "other", "PGPASSWORD": "hidden-word", "PGHOST": "other.example", "PGPORT": "7000",
+        "PGSSLMODE": "require", "PGOPTIONS": "-c work_mem=5MB", "PGDATABASE": "other", "PGTZ": "UTC",
+    }  # fmt: skip
+    dsn = parse_url("postgres://web@db.example/shop?sslmode=disable").completed(environment)
+    assert (dsn.database, dsn.user, dsn.host, dsn.port) == ("shop", "web", "db.example", "7000")
+    assert dsn.password == "hidden-word"
+    assert dict(dsn.options) == {"sslmode": "disable", "options": "-c work_mem=5MB"}
+    assert "hidden-word" not in repr(dsn)

@@ -15,11 +15,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.manifest import fixture_name
 from ..errors import ApplicationError, EmptyDatabaseError, LockTimeoutError
 from ..postgres.digest import TableDigest
 from ..state import Fingerprint, Saved
-from . import changes
+from . import candidate, changes
 from .changes import Look, Verdict
 from .coverage import Coverage, coverage
 from .fingerprint import FingerprintReader
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
     from .dump import Dataset
 
 log = logging.getLogger(__name__)
-
-EVERY_APP = "every app"
-"""Stands for the apps where nobody knows which there are."""
 
 
 @dataclass(frozen=True)
@@ -154,11 +150,21 @@ class _Attempt:
         if self.broken or process is None:
             dataset = attempt(None)
             apps: tuple[str, ...] = ()
-            memory = self._memory_without_django(snapshot, moment, dataset)
+            memory = candidate.without_django(
+                self.job, snapshot, dataset, moment=moment, broken=self.broken, take=self._fingerprint
+            )
         else:
             counted = self._coverage(process.registry, snapshot)
             apps = counted.apps
-            memory = self._memory(snapshot, moment, dataset, process.registry, counted)
+            memory = candidate.with_fixtures(
+                self.job,
+                snapshot,
+                dataset,
+                moment=moment,
+                registry=process.registry,
+                counted=counted,
+                take=self._fingerprint,
+            )
         verdict = changes.by_everything(
             self.job.saved, self.job.why_not, memory.fingerprint, memory.fixtures, memory.missing
         )
@@ -229,20 +235,6 @@ class _Attempt:
         log.error("only the SQL can be saved: %s", error.message)
         self.broken = error.message
 
-    def _memory_without_django(self, snapshot: Snapshot, moment: float, dataset: Dataset) -> Saved:
-        """What to remember of an archive without fixtures: the tables that counted last time, or all of them."""
-        last = self.job.saved
-        names = last.business_tables if last else tuple(table.full_name for table in snapshot.tables)
-        migrations = last.migrations_table if last else snapshot.full_name(changes.MIGRATIONS_TABLE)
-        ignored = last.ignored if last else {}
-        fingerprint, _ = self._fingerprint(snapshot, names, migrations, ignored, dataset.digests)
-        return Saved(
-            key="", size=0, sha256="", at=moment, shape=self.job.settings.shape(), source=self.job.dsn.place(),
-            mark=snapshot.mark, business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures={},
-            full_look_at=moment, seen_in_store_at=0, django=last.django if last else "", migrations_table=migrations,
-            missing=dict.fromkeys(sorted({*last.fixtures, *last.missing}) if last else [EVERY_APP], self.broken),
-        )  # fmt: skip
-
     def _watched(self, snapshot: Snapshot, part: Part) -> None:
         from ..postgres.snapshot import Patience
 
@@ -265,37 +257,6 @@ class _Attempt:
 
     def _coverage(self, registry: Registry, snapshot: Snapshot) -> Coverage:
         return coverage(registry, self.job.settings.business_apps, snapshot, changes.MIGRATIONS_TABLE)
-
-    def _memory(
-        self, snapshot: Snapshot, moment: float, dataset: Dataset, registry: Registry, counted: Coverage
-    ) -> Saved:
-        apps, names = counted.apps, counted.tables
-        ignored: dict[str, list[str]] = {}
-        noisy_apps = set()
-        for path in self.job.settings.ignored_fields:
-            name, column = registry.column_of(path)
-            for table in snapshot.in_every_schema(name):
-                for each in snapshot.family(table)[0]:
-                    ignored.setdefault(each.quoted, []).append(column)
-                    noisy_apps.add(path.split(".")[0])
-        migrations = snapshot.full_name(changes.MIGRATIONS_TABLE)
-        fingerprint, _ = self._fingerprint(snapshot, names, migrations, ignored, dataset.digests)
-        members = {member.name: member.sha256 for member in dataset.members}
-        report = dataset.fixtures
-        # A field that is ignored stands in the fixture all the same: there the rows' digests decide alone, if they can.
-        left_out = noisy_apps if fingerprint.whole else set()
-        fixtures = {
-            app: members[name] for app in apps if app not in left_out and (name := fixture_name(app)) in members
-        }
-        return Saved(
-            key="", size=0, sha256="", at=moment, shape=self.job.settings.shape(), source=self.job.dsn.place(),
-            mark=snapshot.mark,
-            business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
-            full_look_at=moment, seen_in_store_at=0, django=registry.django,
-            migrations_table=migrations, warnings=tuple(counted.warnings()),
-            missing=dict(report.missing) if report else {},
-            inexact={app: list(lines) for app, lines in report.inexact.items()} if report else {},
-        )  # fmt: skip
 
 
 class _Starting(Part):

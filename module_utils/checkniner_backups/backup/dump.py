@@ -16,6 +16,7 @@ import re
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ from ..errors import DatabaseError, LockTimeoutError
 from ..postgres import large_objects
 from ..postgres.digest import TableDigest, columns_of, digest_table
 from ..postgres.dsn import dump_program
-from ..postgres.facts import database_facts, ownership, sequence_facts
+from ..postgres.facts import database_facts, sequence_facts, table_facts
 from ..postgres.session import reading_hint, server_major
 from ..postgres.snapshot import Patience, Snapshot
 from ..system.pipes import widen
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 18
+_NEARLY = 0.9
+"""What part of a time limit passes for all of it: two clocks measure it."""
 _UNSAFE = re.compile(r"[^\w.-]")
 
 
@@ -118,7 +121,7 @@ def dump(
     fixtures = _Fixtures(process, snapshot, folder, before_fixtures) if process else None
     side_by_side([part for part in (sql, fixtures, rows) if part], Patience(snapshot, migration_wait))
     members = (sql.member, *(fixtures.members if fixtures else ()))
-    tables = _tables(snapshot, rows.digests)
+    tables = table_facts(snapshot.connection, snapshot.tables, rows.digests)
     report = fixtures.report if fixtures else None
     if report and report.search_path:
         snapshot.search_path = report.search_path
@@ -154,9 +157,11 @@ class _Sql(Part):
         self._stopped = threading.Event()
         self.member: Member
         self.rows: dict[str, int] = {}
+        self._began = 0.0
 
     def read(self) -> None:
         counter = RowCounter()
+        self._began = time.monotonic()
         with subprocess.Popen(
             self._command,
             env=self._snapshot.dsn.environment(),
@@ -185,14 +190,17 @@ class _Sql(Part):
                 raise
             self.member = writer.close()
             listener.join()
-        self._check(b"".join(noise).decode(errors="replace"))
         self.rows = counter.rows
+        self._check(b"".join(noise).decode(errors="replace"))
 
     def _check(self, noise: str) -> None:
         lines = "; ".join(line.strip() for line in noise.splitlines() if line.strip())[:500]
         if self._process and self._process.returncode != 0:
-            # Its --lock-wait-timeout is a statement_timeout in truth, and it sets no other.
-            if any(words in noise for words in ("statement timeout", "lock timeout", "deadlock")):
+            # Its --lock-wait-timeout is a statement_timeout in truth, and it sets no other. The server's words may be
+            # of any language: pg_dump takes its locks before it writes of any table, and waits for one just so long.
+            waited = time.monotonic() - self._began >= self._snapshot.lock_timeout * _NEARLY and not self.rows
+            english = any(words in noise for words in ("statement timeout", "lock timeout", "deadlock"))
+            if english or (waited and not reading_hint(noise)):
                 raise LockTimeoutError(f"pg_dump could not lock a table in time: {lines}", "a migration is running")
             message = f"pg_dump failed with status {self._process.returncode}: {lines}"
             raise DatabaseError(message, reading_hint(noise))
@@ -284,19 +292,3 @@ class _Rows(RowReader):
                 self.moved += 1
         if large_objects.OID not in self.digests:
             self.digests[large_objects.OID] = large_objects.digest_large_objects(connection)
-
-
-def _tables(snapshot: Snapshot, digests: Mapping[int, TableDigest]) -> list[dict[str, Any]]:
-    owners = ownership(snapshot.connection, [table.oid for table in snapshot.tables])
-    return [
-        {
-            "schema": table.schema,
-            "name": table.name,
-            "rows": digests[table.oid].rows,
-            "sha256": digests[table.oid].sha256,
-            "owner": owners[table.oid][0],
-            "privileges": owners[table.oid][1],
-        }
-        for table in snapshot.tables
-        if table.has_rows
-    ]

@@ -86,7 +86,7 @@ def application_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:
     environment = read_activate(settings.virtualenv)
     if settings.database_url:
         environment["DATABASE_URL"] = settings.database_url
-    return parse_url(environment["DATABASE_URL"]), environment
+    return _dsn(environment), environment
 
 
 def owner_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:
@@ -95,7 +95,12 @@ def owner_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:
     :raises ApplicationError: `bin/activate` is missing or lacks `DATABASE_URL`
     """
     environment = read_activate(settings.virtualenv)
-    return parse_url(environment["DATABASE_URL"]), environment
+    return _dsn(environment), environment
+
+
+def _dsn(environment: Mapping[str, str]) -> Dsn:
+    """Return where the application's own connection leads: what its URL leaves open, libpq's variables tell it."""
+    return parse_url(environment["DATABASE_URL"]).completed(environment)
 
 
 def _bare_environment(account: Account) -> dict[str, str]:

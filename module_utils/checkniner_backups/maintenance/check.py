@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ..backup.changes import MIGRATIONS_TABLE
 from ..backup.coverage import coverage
 from ..django_app.environment import application_dsn, check_user, owner_dsn
+from ..errors import DatabaseError
 from ..postgres.dsn import dump_program
+from ..postgres.extensions import unloadable_rows
 from ..postgres.facts import database_facts
 from ..postgres.fitness import unfit
-from ..postgres.session import connect_directly, server_major
+from ..postgres.session import connect_directly, fetch_all, reading_hint, server_major
 from ..settings import Settings
+
+if TYPE_CHECKING:
+    from ..postgres.snapshot import Snapshot
+
+
+_HIDDEN = "SELECT oid::pg_catalog.int8 FROM pg_catalog.pg_class WHERE pg_catalog.row_security_active(oid)"
+
+
+def _check_rows_are_seen(snapshot: Snapshot) -> None:
+    hidden = {row[0] for row in fetch_all(snapshot.connection, _HIDDEN)}
+    names = [table.quoted for table in snapshot.tables if table.oid in hidden]
+    if names:
+        raise DatabaseError(
+            f"row-level security may hide rows of {', '.join(names)} from the role {snapshot.dsn.user}",
+            reading_hint("row-level security"),
+        )
 
 
 def check(settings: Settings) -> list[str]:
@@ -31,8 +51,10 @@ def check(settings: Settings) -> list[str]:
         major = server_major(connection)
         role = owner_dsn(settings)[0].user
         problems = unfit(connection, database_facts(connection), role or dsn.user)
+        problems += unloadable_rows(connection, role or dsn.user)
     lines.append(f"{dsn}: PostgreSQL {major}, read by {dump_program(major)}")
     with exported_snapshot(dsn, settings.lock_timeout) as snapshot:
+        _check_rows_are_seen(snapshot)
         lines.append(f"every one of {len(snapshot.tables)} tables can be locked and read")
         lines += [
             f"WARNING: an archive's SQL will not load as the application's role {role}: {each}" for each in problems

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import cast
@@ -23,7 +24,10 @@ CONNECT_TIMEOUT = 10
 APPLICATION_NAME = "checkniner-backups"
 """What an administrator sees in `pg_stat_activity`."""
 
-_ENGINES = ("django.db.backends.postgresql", "django.contrib.gis.db.backends.postgis")
+_SCHEME = "postgresql"
+# Django backends of third parties for PostgreSQL have schemes of their own, which an application may register.
+_SCHEMES = re.compile(r"postgres|pgsql|psql|postgis|timescale")
+_PLAIN = ("postgres", "postgresql", "pgsql")
 _BINARIES = Path("/usr/lib/postgresql")
 
 
@@ -31,6 +35,7 @@ _BINARIES = Path("/usr/lib/postgresql")
 class Dsn:
     """Where a database is, and as whom to go there. An empty host is the local socket.
 
+    :param scheme: the URL's, which chooses Django's backend
     :param options: the URL's, Django's own too: the application's next URL must say them again
     """
 
@@ -40,10 +45,28 @@ class Dsn:
     host: str = ""
     port: str = ""
     options: tuple[tuple[str, str], ...] = ()
+    scheme: str = field(default=_SCHEME, compare=False)
 
     def to(self, database: str) -> Dsn:
         """Given the name of another database of the same server, return the way there."""
         return replace(self, database=database)
+
+    def completed(self, environment: Mapping[str, str]) -> Dsn:
+        """Given the environment of a program, return where libpq goes there: variables say what is not said here."""
+        known = {name for name, _ in self.options}
+        found = [
+            (name, environment[variable])
+            for name, variable in url_options.VARIABLES.items()
+            if name not in known and environment.get(variable)
+        ]
+        return replace(
+            self,
+            user=self.user or environment.get("PGUSER", ""),
+            password=self.password or environment.get("PGPASSWORD", ""),
+            host=self.host or environment.get("PGHOST", ""),
+            port=self.port or environment.get("PGPORT", ""),
+            options=tuple(sorted([*self.options, *found])),
+        )
 
     def arguments(self) -> dict[str, str]:
         """Return keyword arguments for psycopg."""
@@ -79,7 +102,7 @@ class Dsn:
             # What reads the network part writes it small, and knows one number for a port.
             host, options = "", [*options, *(("host", self.host), ("port", self.port))]
         query = "?" + urlencode([each for each in options if each[1]], quote_via=quote) if options else ""
-        return f"postgresql://{login + '@' if login else ''}{host}/{quote(self.database, safe='')}{query}"
+        return f"{self.scheme}://{login + '@' if login else ''}{host}/{quote(self.database, safe='')}{query}"
 
     def place(self) -> str:
         """Return a text that is another one for another database, server or role."""
@@ -92,6 +115,12 @@ class Dsn:
         )
 
 
+def is_postgres(url: str) -> bool:
+    """Given a database URL, return whether its scheme is one of PostgreSQL's."""
+    scheme, separator, _ = url.partition("://")
+    return bool(separator) and bool(_SCHEMES.search(scheme))
+
+
 def parse_url(url: str) -> Dsn:
     """Given a `DATABASE_URL`, return its parts.
 
@@ -100,11 +129,13 @@ def parse_url(url: str) -> Dsn:
     import dj_database_url  # a few hundredths of a second that `--help` need not pay
 
     try:
-        parts: dict[str, object] = dict(dj_database_url.parse(url))
+        scheme, _, rest = url.partition("://")
+        ours = is_postgres(url)
+        parts: dict[str, object] = dict(dj_database_url.parse(f"{_SCHEME}://{rest}" if ours else url))
     except Exception as error:  # noqa: BLE001 - the library raises several unrelated kinds
         hint = "write it as postgresql://user:password@host:port/database"
         raise SettingsError(f"the database URL cannot be understood: {type(error).__name__}", hint) from None
-    if parts.get("ENGINE") not in _ENGINES:
+    if not ours:
         raise SettingsError("the database URL is not one of PostgreSQL", "this tool backs up PostgreSQL only")
     if not parts.get("NAME"):
         raise SettingsError("the database URL names no database", "write it as postgresql://user@host:port/database")
@@ -122,6 +153,7 @@ def parse_url(url: str) -> Dsn:
         host=str(parts.get("HOST") or ""),
         port=str(parts.get("PORT") or ""),
         options=url_options.checked(options),
+        scheme=_SCHEME if scheme in _PLAIN else scheme,
     )
 
 

@@ -37,6 +37,10 @@ SELECT e.extname, pg_catalog.obj_description(e.oid, 'pg_extension'),
        pg_catalog.pg_has_role(e.extowner, 'USAGE')
 FROM pg_catalog.pg_extension e WHERE e.extname <> 'plpgsql' ORDER BY e.extname
 """
+_TRUSTED = """
+SELECT e.extname FROM pg_catalog.pg_extension e
+JOIN pg_catalog.pg_available_extension_versions v ON v.name = e.extname AND v.version = e.extversion WHERE v.trusted
+"""
 _COMMENT = """
 SELECT pg_catalog.shobj_description(oid, 'pg_database') FROM pg_catalog.pg_database
 WHERE datname = pg_catalog.current_database()
@@ -100,6 +104,26 @@ def open_configuration(connection: Connection, role: str, facts: Mapping[str, An
                 " or restore this archive with source=fixtures",
             )
         connection.execute(sql.SQL("GRANT INSERT ON {} TO {}").format(name, sql.Identifier(role)))
+
+
+def unloadable_rows(connection: Connection, role: str) -> list[str]:
+    """Given a connection to a database and the role that would load its dump, return what `open_configuration` would
+    refuse, or the role could not do, one text each."""
+    from psycopg import sql
+
+    trusted = {row[0] for row in fetch_all(connection, _TRUSTED)}
+    closed = closed_tables(connection, role)
+    problems = []
+    for table in configuration_tables(connection):
+        if table.quoted not in closed or (table.extension in _REFERENCE and table.extension not in trusted):
+            continue
+        parts = sql.Identifier(table.schema, table.name), sql.SQL(table.condition)
+        if connection.execute(sql.SQL("SELECT FROM ONLY {} {} LIMIT 1").format(*parts)).fetchall():
+            problems.append(
+                f"rows of {table.quoted}, a table of the extension {table.extension}, can only be loaded by an"
+                " administrator: delete them, or restore by hand"
+            )
+    return problems
 
 
 def close_configuration(connection: Connection, role: str) -> None:

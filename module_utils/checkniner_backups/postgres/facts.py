@@ -6,6 +6,7 @@ owners and privileges of the tables; how far the sequences are.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .extensions import database_comment, extension_comments
@@ -13,7 +14,9 @@ from .locales import locale_fields
 from .session import fetch_all, fetch_one, server_major
 
 if TYPE_CHECKING:
+    from .digest import TableDigest
     from .session import Connection
+    from .snapshot import Table
 
 _DATABASE = """
 SELECT d.datname, pg_get_userbyid(d.datdba), pg_encoding_to_char(d.encoding), d.datcollate, d.datctype,
@@ -169,3 +172,22 @@ def sequence_facts(connection: Connection) -> list[dict[str, Any]]:
 def ownership(connection: Connection, oids: list[int]) -> dict[int, tuple[str, list[str]]]:
     """Given OIDs of tables, return the owner and the privileges of each."""
     return {oid: (owner, acl) for oid, owner, acl in fetch_all(connection, _OWNERSHIP, oids)}
+
+
+def table_facts(
+    connection: Connection, tables: Sequence[Table], digests: Mapping[int, TableDigest]
+) -> list[dict[str, Any]]:
+    """Given tables and digests by their OIDs, return what the manifest says about each that holds rows."""
+    owners = ownership(connection, [table.oid for table in tables])
+    return [
+        {
+            "schema": table.schema,
+            "name": table.name,
+            "rows": digests[table.oid].rows,
+            "sha256": digests[table.oid].sha256,
+            "owner": owners[table.oid][0],
+            "privileges": owners[table.oid][1],
+        }
+        for table in tables
+        if table.has_rows
+    ]

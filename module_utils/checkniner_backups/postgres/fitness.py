@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import printable
 from .dsn import Dsn
+from .extensions import unloadable_rows
 from .quoting import identifier, literal
 from .session import connect, fetch_all, fetch_one, server_major
 
@@ -61,7 +62,7 @@ def loading_problems(dsn: Dsn, facts: Mapping[str, Any], role: str) -> list[str]
     :raises DatabaseError: the server
     """
     with connect(dsn) as connection:
-        return unfit(connection, facts, role or dsn.user)
+        return unfit(connection, facts, role or dsn.user) + unloadable_rows(connection, role or dsn.user)
 
 
 def missing_for(

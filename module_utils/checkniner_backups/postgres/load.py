@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 # Safe in a database that nobody uses yet: a crash during the load leaves a database that is dropped anyway.
 _OPTIONS = "-c synchronous_commit=off -c maintenance_work_mem=256MB -c statement_timeout=0 -c lock_timeout=0"
+_OPTIONS += " -c default_transaction_read_only=off"  # which a role may have on
 _KNOWS_TIMEOUT = 17
 """The first major version of PostgreSQL that has the setting `transaction_timeout`."""
 # No process, no file that grows, no core dump. The kernel does not count root's processes: root loads nothing.

@@ -60,7 +60,7 @@ def cheap_mark(dsn: Dsn) -> str:
         raise DatabaseError(f"cannot look at {dsn}: no answer within {_PATIENCE} s", connection_hint("")) from None
     if done.returncode != 0:
         lines = "; ".join(line.strip() for line in done.stderr.splitlines() if line.strip())
-        raise DatabaseError(f"cannot look at {dsn}: {lines[:500]}", connection_hint(lines))
+        raise DatabaseError(f"cannot look at {dsn}: {lines[:500]}", connection_hint(lines, dsn))
     return done.stdout.strip()
 
 

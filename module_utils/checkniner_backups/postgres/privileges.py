@@ -33,6 +33,11 @@ WHERE d.datname = %s AND (a.grantee = 0 OR r.oid IS NOT NULL)
 """
 _CREATES = "SELECT pg_catalog.has_schema_privilege(%s, 'public', 'CREATE')"
 _ROLE = "SELECT 1 FROM pg_catalog.pg_roles WHERE rolname = %s"
+_OTHERS = """
+SELECT DISTINCT a.usename::pg_catalog.text FROM pg_catalog.pg_stat_activity a
+JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
+WHERE a.datname = pg_catalog.current_database() AND r.rolname <> current_user AND NOT r.rolsuper ORDER BY 1
+"""
 _OWNER = "SELECT pg_catalog.pg_get_userbyid(datdba) FROM pg_catalog.pg_database WHERE datname = %s"
 
 
@@ -76,6 +81,20 @@ def take_back(connection: Connection, facts: Mapping[str, Any]) -> None:
     for each in facts.get("owners", ()):
         if not each["creates"] and fetch_all(connection, _ROLE, each["role"]):
             connection.execute(sql.SQL("REVOKE CREATE ON SCHEMA public FROM {}").format(sql.Identifier(each["role"])))
+
+
+def shut_out(connection: Connection) -> list[str]:
+    """Given a connection to a new database, as its owner, keep all others out that are no superusers; return the names
+    of those that are in already.
+
+    While a dump is loaded with a search path, whoever may create in a schema of it (everybody in `public`, before
+    PostgreSQL 15) could have their functions called by the owner. `apply_properties` puts the privileges back.
+    """
+    from psycopg import sql
+
+    name = sql.Identifier(connection.info.dbname)
+    connection.execute(sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC").format(name))
+    return [row[0] for row in fetch_all(connection, _OTHERS)]
 
 
 def give(connection: Connection, name: str, grantee: str, privilege: str, *, grantable: bool) -> None:

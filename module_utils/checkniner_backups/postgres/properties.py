@@ -31,6 +31,7 @@ def apply_properties(dsn: Dsn, facts: Mapping[str, Any], live: str = "") -> None
 
     name = sql.Identifier(dsn.database)
     with connect(dsn) as connection:
+        connection.execute("SET default_transaction_read_only = off")  # a role may have it on
         for role, setting in facts.get("settings", ()):
             _apply_setting(connection, dsn.database, role, setting, live or facts.get("name", dsn.database))
         take_back(connection, facts)

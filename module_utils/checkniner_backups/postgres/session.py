@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,15 +22,19 @@ if TYPE_CHECKING:
 # A connection whose other end vanished without a word is noticed after two minutes, not after two hours.
 _KEEPALIVE = {"keepalives_idle": 60, "keepalives_interval": 10, "keepalives_count": 6, "tcp_user_timeout": 120_000}
 # What a connection says at its start counts more than what is set for a database or a role.
-_OWN_NAMES = "-c search_path=pg_catalog,pg_temp"
+_OWN_NAMES = "-c search_path=pg_catalog,pg_temp -c default_transaction_read_only=off"
 _GONE = re.compile(r'FATAL: +database ".*" does not exist')
+_FULL = re.compile(r"too many (clients|connections)|remaining connection slots")
+_THERE = 2.0
+"""Seconds for a server to take a connection."""
 _HINTS = {
     "28P01": "the password in the database URL is wrong",
     "28000": "the server does not let this role in; look at pg_hba.conf and at the role in the database URL",
     "3D000": "the database URL names a database that is not there",
     "42501": "grant the role in the database URL SELECT on it; a read-only role needs it on every table and sequence",
     "53100": "free some space on the database server",
-    "53300": "the server has no connection left; look at max_connections",
+    "53300": "there is no connection left on the server: end some (pg_stat_activity lists them), let the application"
+    " hold fewer, or raise max_connections or the role's or the database's CONNECTION LIMIT; the next tick tries again",
     "57P03": "the server is starting or stopping; the next tick tries again",
 }
 
@@ -47,10 +52,64 @@ def connect(dsn: Dsn) -> Iterator[Connection]:
     import psycopg
 
     with translated(dsn):
-        arguments: dict[str, Any] = {**_KEEPALIVE, **dsn.arguments()}
-        # No prepared statements: behind a pooler they would stay in a connection of the application.
-        with psycopg.connect(**arguments, autocommit=True, prepare_threshold=None) as connection:
+        try:
+            connection = _open(dsn)
+        except psycopg.OperationalError as error:
+            # A failed connection has no SQLSTATE, and the server's words may be of any language: the server is asked.
+            if _is_gone(dsn, error):
+                raise NoDatabaseError(f"{dsn}: {_line(error)}", _HINTS["3D000"]) from None
+            hint = _hint_of_state(error) or connection_hint(str(error), dsn)
+            raise DatabaseError(f"{dsn}: {_line(error)}", hint) from None
+        with connection:
             yield connection
+
+
+def _open(dsn: Dsn) -> Connection:
+    import psycopg
+
+    arguments: dict[str, Any] = {**_KEEPALIVE, **dsn.arguments()}
+    # No prepared statements: behind a pooler they would stay in a connection of the application.
+    return psycopg.connect(**arguments, autocommit=True, prepare_threshold=None)
+
+
+def _is_gone(dsn: Dsn, error: psycopg.OperationalError) -> bool:
+    """Given a connection that failed, return whether the server has no such database."""
+    import psycopg
+
+    if _GONE.search(str(error)):
+        return True
+    if isinstance(error, psycopg.errors.ConnectionTimeout) or not _is_there(dsn):
+        return False
+    query = "SELECT EXISTS (SELECT FROM pg_catalog.pg_database WHERE datname = %s)"
+    for database in ("postgres", "template1"):
+        try:
+            with _open(dsn.to(database)) as connection:
+                return not fetch_one(connection, query, dsn.database)[0]
+        except psycopg.Error:
+            continue
+    return False
+
+
+def _is_there(dsn: Dsn) -> bool:
+    """Return whether something takes connections where the server should be."""
+    host, port = dsn.host or "/var/run/postgresql", int(dsn.port) if dsn.port.isdigit() else 5432
+    try:
+        if host.startswith("/"):
+            with socket.socket(socket.AF_UNIX) as local:
+                local.settimeout(_THERE)
+                local.connect(f"{host}/.s.PGSQL.{port}")
+        else:
+            socket.create_connection((host, port), _THERE).close()
+    except (OSError, UnicodeError):
+        return False
+    return True
+
+
+def _hint_of_state(error: psycopg.OperationalError) -> str:
+    """Given a connection that failed, return what to do about it if it is a matter of the password."""
+    if error.pgconn and error.pgconn.needs_password:
+        return "the server asks for a password, and there is none: put it into the database URL"
+    return ""
 
 
 @contextmanager
@@ -104,9 +163,8 @@ def translated(what: object) -> Iterator[None]:
     except psycopg.Error as error:
         hint = reading_hint(str(error)) or _HINTS.get(error.sqlstate or "", "")
         if not error.sqlstate and isinstance(error, psycopg.OperationalError):
-            hint = connection_hint(str(error))
-        # psycopg gives a failed connection no SQLSTATE; the server's words are all there is.
-        gone = isinstance(error, psycopg.OperationalError) and _GONE.search(str(error))
+            hint = connection_hint(str(error), what)
+        gone = error.sqlstate == "3D000" or (isinstance(error, psycopg.OperationalError) and _GONE.search(str(error)))
         kind = NoDatabaseError if gone else DatabaseError
         raise kind(f"{what}: {_line(error)}", _HINTS["3D000"] if gone else hint) from None
 
@@ -127,17 +185,27 @@ def reading_hint(words: str) -> str:
     return _HINTS["42501"] if "permission denied" in words else ""
 
 
-def connection_hint(words: str) -> str:
+def connection_hint(words: str, where: object = None) -> str:
     """Given the server's words about a connection that failed, return what to do about it.
 
-    Such a failure has no SQLSTATE: the words are all there is.
+    Such a failure has no SQLSTATE. Words of another language than English are not known: then it matters whether the
+    server is there.
+
+    :param where: the database, if it is known
     """
+    if _FULL.search(words):
+        return _HINTS["53300"]
     if "authentication failed" in words or "no password supplied" in words:
         return _HINTS["28P01"]
     if "pg_hba.conf" in words:
         return _HINTS["28000"]
     if _GONE.search(words):
         return _HINTS["3D000"]
+    if isinstance(where, Dsn) and _is_there(where):
+        return (
+            "the server is there and lets nobody in, for the reason that its own words tell: a password, pg_hba.conf,"
+            " the role, or no connection left"
+        )
     return "is the server running, and is the address in the database URL right?"
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..archive.file import Progress, Source, opened, told
 from ..django_app.environment import check_user, owner_dsn
-from ..errors import ArchiveError, NameNotFoundError
+from ..errors import ArchiveError, NameNotFoundError, RestoreError
 from ..postgres.dsn import Dsn
 from ..postgres.snapshot import plain_reader
 from ..settings import Settings
@@ -67,6 +67,7 @@ def load_and_prove(
         path = load.recorded_path
         if not path or not load.left_nothing():
             raise
+        load.shut_out_others()
         log.warning("%s; it is loaded once more, with the application's search path: %s", error.message, path)
         load.run(path)
     manifest = load.manifest
@@ -108,6 +109,22 @@ class _Load:
         """Return whether the database is as empty as it was."""
         with plain_reader(self._dsn) as (_, tables):
             return not tables
+
+    def shut_out_others(self) -> None:
+        """Keep others out of the database until its privileges are put back.
+
+        :raises RestoreError: somebody is connected
+        """
+        from ..postgres.privileges import shut_out
+        from ..postgres.session import connect
+
+        with connect(self._dsn) as connection:
+            others = shut_out(connection)
+        if others:
+            raise RestoreError(
+                f"{', '.join(others)} connected to {self._dsn.database} while it was made",
+                "stop what connects to new databases, then restore again",
+            )
 
     def run(self, search_path: str = "") -> None:
         """Load the SQL.

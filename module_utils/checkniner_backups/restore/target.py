@@ -19,6 +19,7 @@ from ..django_app.environment import read_activate, run_command
 from ..django_app.process import FixturesProcess
 from ..django_app.program import scrubbed
 from ..errors import ApplicationError, RestoreError
+from ..postgres.dsn import is_postgres, parse_url
 from ..state import scratch_folder
 from ..system.accounts import Account
 
@@ -103,8 +104,12 @@ def target_of(settings: Settings, url: str = "") -> Iterator[Target]:
 def _check_place(place: Place, url: str) -> None:
     import dj_database_url
 
-    wanted = dj_database_url.parse(url)
-    name, host = str(wanted.get("NAME") or ""), str(wanted.get("HOST") or "")
+    if "://" in url and is_postgres(url):
+        dsn = parse_url(url)
+        name, host = dsn.database, dsn.host
+    else:
+        wanted = dj_database_url.parse(url)
+        name, host = str(wanted.get("NAME") or ""), str(wanted.get("HOST") or "")
     if place.name != name or (place.host and host and place.host != host):
         raise ApplicationError(
             f"the application was sent to the database {name!r}, but its settings lead to {place.name!r}",

@@ -1,0 +1,77 @@
+"""What is to be remembered of an archive that is not published yet: what the next tick compares with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ..archive.manifest import fixture_name
+from ..state import Fingerprint, Saved
+from . import changes
+from .run import Job
+
+if TYPE_CHECKING:
+    from ..django_app.registry import Registry
+    from ..postgres.digest import TableDigest
+    from ..postgres.snapshot import Snapshot
+    from .coverage import Coverage
+    from .dump import Dataset
+
+Take = Callable[..., tuple[Fingerprint, "dict[int, TableDigest]"]]
+"""Takes the fingerprint of the business data in the snapshot."""
+
+EVERY_APP = "every app"
+"""Stands for the apps where nobody knows which there are."""
+
+
+def with_fixtures(
+    job: Job,
+    snapshot: Snapshot,
+    dataset: Dataset,
+    *,
+    moment: float,
+    registry: Registry,
+    counted: Coverage,
+    take: Take,
+) -> Saved:
+    """Given a dump with fixtures, return what to remember of the archive once it is published."""
+    apps, names = counted.apps, counted.tables
+    ignored: dict[str, list[str]] = {}
+    noisy_apps = set()
+    for path in job.settings.ignored_fields:
+        name, column = registry.column_of(path)
+        for table in snapshot.in_every_schema(name):
+            for each in snapshot.family(table)[0]:
+                ignored.setdefault(each.quoted, []).append(column)
+                noisy_apps.add(path.split(".")[0])
+    migrations = snapshot.full_name(changes.MIGRATIONS_TABLE)
+    fingerprint, _ = take(snapshot, names, migrations, ignored, dataset.digests)
+    members = {member.name: member.sha256 for member in dataset.members}
+    report = dataset.fixtures
+    # A field that is ignored stands in the fixture all the same: there the rows' digests decide alone, if they can.
+    left_out = noisy_apps if fingerprint.whole else set()
+    fixtures = {app: members[name] for app in apps if app not in left_out and (name := fixture_name(app)) in members}
+    return Saved(
+        key="", size=0, sha256="", at=moment, shape=job.settings.shape(), source=job.dsn.place(),
+        mark=snapshot.mark,
+        business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
+        full_look_at=moment, seen_in_store_at=0, django=registry.django,
+        migrations_table=migrations, warnings=tuple(counted.warnings()),
+        missing=dict(report.missing) if report else {},
+        inexact={app: list(lines) for app, lines in report.inexact.items()} if report else {},
+    )  # fmt: skip
+
+
+def without_django(job: Job, snapshot: Snapshot, dataset: Dataset, *, moment: float, broken: str, take: Take) -> Saved:
+    """Given a dump without fixtures and the reason, return what to remember: last time's tables, or all of them."""
+    last = job.saved
+    names = last.business_tables if last else tuple(table.full_name for table in snapshot.tables)
+    migrations = last.migrations_table if last else snapshot.full_name(changes.MIGRATIONS_TABLE)
+    ignored = last.ignored if last else {}
+    fingerprint, _ = take(snapshot, names, migrations, ignored, dataset.digests)
+    return Saved(
+        key="", size=0, sha256="", at=moment, shape=job.settings.shape(), source=job.dsn.place(),
+        mark=snapshot.mark, business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures={},
+        full_look_at=moment, seen_in_store_at=0, django=last.django if last else "", migrations_table=migrations,
+        missing=dict.fromkeys(sorted({*last.fixtures, *last.missing}) if last else [EVERY_APP], broken),
+    )  # fmt: skip
