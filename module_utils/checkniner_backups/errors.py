@@ -116,7 +116,10 @@ class DiskError(BackupsError):
     @classmethod
     def at(cls, path: object, error: OSError) -> DiskError:
         """Given what could not be written and the system's error, return ours."""
-        return cls(f"cannot write {path}: {error.strerror}", "look at the disk's free space and the folder's owner")
+        hint = "look at the disk's free space and the folder's owner"
+        if error.errno == errno.EROFS:
+            hint = "the file system is read-only; a fault of the disk makes it so: see dmesg, then mount it again"
+        return cls(f"cannot write {path}: {error.strerror}", hint)
 
 
 class CheapLooksError(BackupsError):

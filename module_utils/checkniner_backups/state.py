@@ -138,10 +138,13 @@ class State:
         :param patience: seconds to wait for another run; a tick waits for none, a person's playbook meets many
         :raises BusyError: another run holds it
         :raises SettingsError: the folder is not there or not ours
+        :raises DiskError: the disk is full or was made read-only
         """
         try:
             descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
+            if error.errno in DiskError.NUMBERS:
+                raise DiskError.at(self.folder, error) from None
             raise SettingsError(
                 f"cannot open the state folder {self.folder}: {error.strerror}",
                 "run as the application's owner; setup-backups.yml makes the folder",

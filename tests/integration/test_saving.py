@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, timezone
@@ -162,3 +163,14 @@ def test_an_archive_that_nobody_could_compare_is_told_by_status_and_check(server
     for command in ("status", "check"):
         done = server.run(command, check=False)
         assert "is what was sent cannot be known" in done.stdout, done
+
+
+def test_clean_waits_for_a_tick_to_end(server: Server) -> None:
+    server.tick()
+    with (server.state_path / "lock").open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        done = threading.Timer(2, fcntl.flock, (file, fcntl.LOCK_UN))
+        done.start()
+        cleaned = server.run("clean", check=False)
+        done.join()
+    assert cleaned.returncode == 0, cleaned.stderr

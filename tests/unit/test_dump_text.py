@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -169,3 +170,13 @@ def test_a_copy_without_rows_into_a_closed_table_is_left_out(size: int) -> None:
     found = b"".join(loadable(pieces, closed=["public.spatial_ref_sys"]))
     assert found == b"SELECT 1;\n\n\n" + FULL + b"SELECT 2;\n" + DATA
     assert b"".join(loadable(pieces, closed=["public.spatial_ref"])) == text
+
+
+def test_a_dump_of_nothing_but_headings_or_empty_lines_is_read_in_no_time() -> None:
+    """A few kilobytes of an archive unfold to megabytes of these: the time must grow as they do."""
+    heading = b"-- Name: public; Type: SCHEMA; Schema: -; Owner: x\n--\n"
+    began = time.process_time()
+    for line in (heading, b"\n", b"--\n", heading + b"\n" * 1000):
+        with pytest.raises(ArchiveError, match="ends before its end"):
+            list(loadable([line * ((4 << 20) // len(line))]))
+    assert time.process_time() - began < 10

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import time
 from pathlib import Path
 
 import pytest
-from checkniner_backups.errors import BusyError
+from checkniner_backups.errors import BusyError, DiskError
 from checkniner_backups.state import State
 
 TEMPORARY = [".pending.ab12", ".safety-manifest.json.ab12", ".scratch-ab12"]
@@ -69,3 +70,13 @@ def test_the_dataset_of_a_playbook_that_was_killed_goes_after_a_day(tmp_path: Pa
     old(folder, 2 * 86400)
     State(tmp_path).sweep()
     assert not folder.exists()
+
+
+def test_a_folder_that_became_read_only_is_a_fault_of_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(os, "open", refuse)
+    words = r"(?s)Read-only file system.*HINT: the file system is read-only"
+    with pytest.raises(DiskError, match=words), State(tmp_path).lock():
+        pass

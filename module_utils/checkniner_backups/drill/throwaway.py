@@ -147,6 +147,7 @@ def throwaway(account: Account) -> Iterator[Throwaway]:
         stdout=subprocess.DEVNULL,  # ours may be a module's word, and the account could write to it
         stderr=subprocess.DEVNULL,
         cwd="/",
+        env={"PATH": os.defpath, "LC_ALL": "C"},  # ours holds the operator's secrets, and the account reads /proc
         start_new_session=True,  # an interrupt at the terminal is for us
         **account.options(),
     )

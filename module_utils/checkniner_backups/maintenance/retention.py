@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..django_app.environment import check_user
 from ..settings import SAFETY, Settings
-from ..state import State
+from ..state import PATIENCE, State
 from ..storage.s3 import ARCHIVE_NAME
 from ..system.stale_files import clean_up
 from ..system.timestamps import is_far_ahead
@@ -30,11 +30,11 @@ def clean(settings: Settings, *, dry_run: bool = False) -> Cleaned:
     Archives newer than the last one that the store has confirmed stay as well: they are nowhere else. So does the
     newest whole one, where the newest lacks a fixture.
 
-    :raises BusyError: a run is at work
+    :raises BusyError: a run was at work all the time that this one waits for it
     """
     check_user()
     state = State(settings.state_path)
-    with state.lock():
+    with state.lock(PATIENCE):  # it runs once a month: a tick at that moment must not keep it from that
         saved = state.load()
         confirmed = Path(saved.key).name if saved else ""
         folder = settings.archives_path

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArchiveError, BackupsError, EncryptionError
+from ..system.environment import plain_environ
 from ..system.files import short_folder
 from .passphrase import asking_environ, not_unlocked
 from .process import (
@@ -26,7 +27,6 @@ from .process import (
     command_line,
     gpg_missing,
     loopback,
-    plain_environ,
     status_lines,
     tidy,
 )

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 from ..errors import EncryptionError
-from .process import plain_environ
+from ..system.environment import plain_environ
 
 _WRONG, _CANCELLED, _NO_PINENTRY = 11, 99, 85
 _SYSTEM_ERROR = 0x8000

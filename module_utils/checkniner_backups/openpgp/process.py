@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 from ..errors import BackupsError, EncryptionError
+from ..system.environment import plain_environ
 
 SESSION_KEY = re.compile(r"\d{1,3}:[0-9A-Fa-f]{32,}")
 # The longest socket name that the agent makes below its home, and the longest that Linux takes (with its final zero).
@@ -25,7 +26,10 @@ def check_home(home: Path) -> None:
         return
     try:  # where there is a /run/user/UID, the sockets are there
         done = subprocess.run(
-            ["gpgconf", "--homedir", path, "--list-dirs", "agent-socket"], capture_output=True, check=False
+            ["gpgconf", "--homedir", path, "--list-dirs", "agent-socket"],
+            env=plain_environ(),
+            capture_output=True,
+            check=False,
         )
     except FileNotFoundError as error:
         raise gpg_missing(error) from None
@@ -67,12 +71,6 @@ def close_all(descriptors: tuple[int, ...]) -> None:
     """Close these file descriptors."""
     for descriptor in descriptors:
         os.close(descriptor)
-
-
-def plain_environ() -> dict[str, str]:
-    """Return the variables that gpg needs when it asks nobody: none of ours, which hold secrets."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH") if name in os.environ}
-    return {"PATH": os.defpath, **kept, "LC_ALL": "C.UTF-8"}
 
 
 def status_lines(output: bytes) -> list[list[str]]:

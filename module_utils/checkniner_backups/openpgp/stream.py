@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Protocol
 
 from ..errors import ArchiveError, BackupsError, EncryptionError
+from ..system.environment import plain_environ
 from ..system.files import short_folder
 from .passphrase import asking_environ, not_unlocked
 from .process import (
@@ -25,7 +26,6 @@ from .process import (
     gpg_missing,
     loopback,
     pipe_with,
-    plain_environ,
     status_lines,
     tidy,
 )
@@ -51,7 +51,7 @@ class Writable(Protocol):
 class _Gpg:
     """A running gpg with its three pipes. What it tells (messages and status lines) is collected by a thread."""
 
-    def __init__(self, command: Sequence[str], descriptors: tuple[int, ...], environ: dict[str, str] | None) -> None:
+    def __init__(self, command: Sequence[str], descriptors: tuple[int, ...], environ: dict[str, str]) -> None:
         try:
             self.process = subprocess.Popen(
                 [*command, "--status-fd", "2"], bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,

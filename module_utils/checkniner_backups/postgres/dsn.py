@@ -16,6 +16,7 @@ from typing import cast
 from urllib.parse import quote, urlencode
 
 from ..errors import DatabaseError, SettingsError
+from ..system.environment import plain_environ
 from . import options as url_options
 
 CONNECT_TIMEOUT = 10
@@ -182,7 +183,7 @@ def _versions(name: str) -> dict[int, Path]:
 
 def program_major(program: Path) -> int:
     """Given a client program, return its major version."""
-    found = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    found = subprocess.run([program, "--version"], env=plain_environ(), capture_output=True, text=True, check=False)
     match = re.search(r"(\d+)(?:\.\d+|\w+)", found.stdout)
     if not match:
         raise DatabaseError(f"{program} does not tell its version", "reinstall PostgreSQL's client programs")

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import DatabaseError, NameNotFoundError
 from ..system.accounts import Account, ourselves
+from ..system.environment import plain_environ
 from .dsn import Dsn, client_program
 from .dump_text import loadable
 from .extensions import closed_tables
@@ -180,7 +181,8 @@ def _check_restricts(program: Path) -> None:
 
     :raises DatabaseError: it is older than August 2025
     """
-    done = subprocess.run([program, "--help=commands"], capture_output=True, text=True, check=False)
+    command = [str(program), "--help=commands"]
+    done = subprocess.run(command, env=plain_environ(), capture_output=True, text=True, check=False)
     if "\\restrict" not in done.stdout:
         raise DatabaseError(
             f"{program} cannot keep an archive from running commands on this machine",

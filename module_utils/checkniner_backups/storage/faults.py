@@ -23,6 +23,13 @@ _BUSY = ("SlowDown", "ServiceUnavailable", "503", "500", "InternalError", "Reque
 _FULL = ("QuotaExceeded", "XMinioStorageFull", "InsufficientCapacity", "507", "StorageLimitExceeded")
 _CHECKSUMS = ("411", "MissingContentLength", "BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "501",
               "NotImplemented", "InvalidRequest", "InvalidArgument", "400", "BadRequest")  # fmt: skip
+_OTHER_NAME = 62
+_CERTIFICATES: tuple[tuple[tuple[int, ...], str], ...] = (
+    ((10,), "the store's certificate has expired: renew it there; or this machine's clock is wrong (timedatectl)"),
+    ((9,), "the store's certificate is not valid yet: this machine's clock may be wrong (timedatectl)"),
+    ((_OTHER_NAME, 64), "the store's certificate is for another name: use the name that it has in the endpoint's URL"),
+)
+"""OpenSSL's codes of what is wrong with a certificate, and what to do."""
 EXISTS = ("PreconditionFailed", "412", "ConditionalRequestConflict", "409")
 """Codes that say: there is such a key already, or somebody is writing it now."""
 
@@ -35,8 +42,8 @@ _HINTS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (_BUSY, "the store is overloaded or faulty", "nothing is lost: the next run tries again"),
     (_FULL, "the store is full", "raise the quota, or remove old archives"),
     (_CHECKSUMS, "the store does not understand the request",
-     "an S3-compatible store of some age may need the checksum mode when_required; a storage class or server-side "
-     "encryption that is set must be one that the store knows"),
+     "an S3-compatible store of some age may need checkniner_backups_s3_checksums: when_required; a storage class or "
+     "server-side encryption that is set must be one that the store knows"),
     (EXISTS, "there is such an object already", "an archive is never overwritten"),
 )  # fmt: skip
 
@@ -118,6 +125,37 @@ def _of_the_store(error: BaseException, what: str, key: str, settings: StoreSett
     return StoreError(f"{what}: {code or type(error).__name__}", "the store's documentation says what the code means")
 
 
+def _of_tls(error: BaseException, what: str) -> StoreError:
+    code, words = _certificate_fault(error)
+    hint = next(
+        (hint for codes, hint in _CERTIFICATES if code in codes),
+        "for a store with a certificate of your own authority, set the CA bundle (checkniner_backups_s3_ca_bundle);"
+        " check the endpoint",
+    )
+    return StoreError(f"{what}: the TLS connection failed{f': {words}' if words else ''}", hint)
+
+
+def _certificate_fault(error: object) -> tuple[int, str]:
+    """Given an error of botocore, return OpenSSL's code and words on the certificate, which are wrapped several times.
+
+    Empty where it is not the certificate.
+    """
+    import ssl
+
+    waiting, seen = [error], 0
+    while waiting and seen < 20:
+        each = waiting.pop(0)
+        seen += 1
+        if isinstance(each, ssl.SSLCertVerificationError):
+            return each.verify_code, each.verify_message
+        if type(each).__name__ == "CertificateError":  # urllib3 compares the names itself
+            return _OTHER_NAME, str(each)
+        if isinstance(each, BaseException):
+            inner = getattr(each, "kwargs", {})
+            waiting += [inner.get("error"), *each.args, getattr(each, "reason", None), each.__cause__, each.__context__]
+    return 0, ""
+
+
 def _of_the_way(error: BaseException, what: str) -> StoreError:
     name = type(error).__name__
     if name in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "ProfileNotFound",
@@ -125,8 +163,7 @@ def _of_the_way(error: BaseException, what: str) -> StoreError:
         hint = "set S3_ACCESS_KEY and S3_SECRET_KEY, or what boto3's default chain reads"
         return StoreError(f"{what}: no usable credentials", hint)
     if name == "SSLError":
-        hint = "for a store with a certificate of your own authority, set the CA bundle; check the endpoint"
-        return StoreError(f"{what}: the TLS connection failed", hint)
+        return _of_tls(error, what)
     if "Checksum" in name:
         return StoreError(f"{what}: what arrived differs from what is stored (checksum)", "try again")
     if name in ("EndpointConnectionError", "ConnectTimeoutError", "ProxyConnectionError"):
