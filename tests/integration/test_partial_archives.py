@@ -8,6 +8,7 @@ import pytest
 
 from sandbox.server import Server
 from tests.integration.test_changes_ticks import pings
+from tests.integration.test_fixtures_applications import add_to_models, migrate
 from tests.plugins.application import RunningApplication
 from tests.plugins.keys import Keys
 from tests.restoring import Restorer
@@ -131,3 +132,30 @@ def test_a_missing_fixture_is_refused_before_anything_is_loaded(
     assert restorer.load(restorer.create(), "sql")["proven"]
     if not apps:
         assert restorer.load(restorer.create(), "fixtures", ("checkouts", "contenttypes")).get("proven") is None
+
+
+def test_what_a_fixture_cannot_hold_exactly_is_said(
+    server: Server, application: RunningApplication, keys: Keys
+) -> None:
+    add_to_models(application, "\n\nclass Measured(models.Model):\n    what = models.JSONField()\n")
+    fields = "[('id', models.BigAutoField(primary_key=True)), ('what', models.JSONField())]"
+    migrate(application, f"migrations.CreateModel('Measured', {fields})")
+    for what in ('{"long": 0.1234567890123456789012345}', '{"exact": 0.25, "text": "12345678901234567890"}'):
+        application.database.execute("INSERT INTO checkouts_measured (what) VALUES (%s)", (what,))
+    application.database.execute("UPDATE auth_user SET last_login = 'infinity' WHERE is_superuser")
+    [(key,)] = application.database.execute("SELECT id FROM auth_user WHERE is_superuser")
+    done = server.run("run")
+    assert "is not exact" in done.stderr
+    inexact = manifest_of(opened(server, keys, server.keys()[-1]))["inexact"]
+    assert inexact == {
+        "auth": [f"auth.user pk={key} last_login: infinity is no date in Python"],
+        "checkouts": [
+            "checkouts.measured pk=1 what: the number 0.1234567890123456789012345 has more digits than a float keeps"
+        ],
+    }
+    assert "not exact" in server.run("status", check=False).stdout
+    restorer = Restorer(server, application.database, keys.keyring)
+    restorer.fetch()
+    words = restorer.load(restorer.create(), "fixtures")["words"]
+    assert "NOT exact" in words
+    assert "last_login" in words

@@ -189,6 +189,8 @@ class _Attempt:
         )
         for warning in memory.warnings:
             log.warning("%s", warning)
+        for app, lines in memory.inexact.items():
+            log.warning("the fixture of %s is not exact, only the SQL is: %s", app, "; ".join(lines))
         return Dumped(verdict, dataset, memory, fault, memory.missing, apps)
 
     def _mark_says_unchanged(self, snapshot: Snapshot) -> bool:

@@ -19,6 +19,7 @@ from .worker import (
     columns,
     copyout,
     dump,
+    inexact,
     jsonstream,
     load,
     lookups,
@@ -36,7 +37,7 @@ from .worker import registry as registry_side
 
 # All are imported, though only their text is wanted: so Ansible sees that it must ship them.
 _MODULES = (
-    worker, channel, columns, copyout, dump, jsonstream, load, lookups, main, place, plainness, plan,
+    worker, channel, columns, copyout, dump, inexact, jsonstream, load, lookups, main, place, plainness, plan,
     registry_side, serializing, statement, quiet, reasons, tables,
 )  # fmt: skip
 _PACKAGE = "checkniner_worker"

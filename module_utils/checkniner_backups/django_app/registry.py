@@ -220,6 +220,7 @@ class FixturesReport:
             django=registry.django,
             python=registry.python,
             missing=dict(missing),
+            inexact={app: tuple(lines) for app, lines in message["inexact"].items()},
         )
 
     def entered(self, apps: Collection[str]) -> int:

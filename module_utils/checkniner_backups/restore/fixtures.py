@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
 from ..archive.file import Progress, Source, inspect, opened, told
@@ -69,7 +70,10 @@ def into_new(
                 report = process.load(chosen, members, empty=True, without=place.views)
                 _check_loaded(report, chosen)
                 log.info("loaded %d objects", sum(report.objects.values()))
-                return checked(prove_fixtures(process, report.digests if reader.manifest else {}, without=place.views))
+                expected = report.digests if reader.manifest else {}
+                return _qualified(
+                    checked(prove_fixtures(process, expected, without=place.views)), reader.manifest, chosen
+                )
         except BaseException:
             if clear:
                 _clear(target)
@@ -138,7 +142,7 @@ def into_live(
             prove_fixtures(process, report.digests if reader.manifest else {}, inside=True, without=place.views)
         )
         process.commit()
-        return proof
+        return _qualified(proof, reader.manifest, chosen)
 
 
 def choose(reader: ArchiveReader, source: Source, wanted: Iterable[str]) -> tuple[str, ...]:
@@ -157,6 +161,16 @@ def choose(reader: ArchiveReader, source: Source, wanted: Iterable[str]) -> tupl
     if unknown or not there:
         _refuse_for_lack_of(unknown, there)
     return tuple(app for app in there if not wanted or app in wanted)
+
+
+def _qualified(proof: Proof, manifest: Manifest | None, apps: Iterable[str]) -> Proof:
+    """Given a proof, return it with what the fixtures of these apps never held exactly: only the SQL does."""
+    inexact: Mapping[str, list[str]] = manifest.fixtures.get("inexact", {}) if manifest else {}
+    lines = [line for app in apps for line in inexact.get(app, ())]
+    if not lines:
+        return proof
+    words = f"{proof.words}; NOT exact, for no fixture can be (restore from SQL instead): {'; '.join(lines)}"
+    return replace(proof, words=words)
 
 
 def _refuse_missing(manifest: Manifest | None, wanted: tuple[str, ...]) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 from .channel import FRAME_SIZE, Channel
 from .columns import NotPlainError
 from .copyout import ObjectWriter, copy_out
+from .inexact import inexact_values
 from .place import migrations, search_path
 from .plan import Planner
 from .reasons import is_of_the_app, reason_of
@@ -47,7 +48,7 @@ def dump(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
                 if wanted is None or label in wanted:
                     run.app(label, models)
             found = {"migrations": migrations(connection), "search_path": search_path(connection)}
-            channel.send("report", models=run.models, warnings=run.warnings, **found)
+            channel.send("report", models=run.models, warnings=run.warnings, inexact=run.inexact, **found)
     except OperationalError as error:
         if command.get("inside") or not locked_out(error):
             raise
@@ -146,6 +147,7 @@ class _Dump:
         self.serializer = DjangoSerializer()
         self.models: list[dict[str, Any]] = []
         self.warnings: list[str] = []
+        self.inexact: dict[str, list[str]] = {}
         self.reading: Any = None
 
     def app(self, label: str, models: list[Any]) -> None:
@@ -161,6 +163,7 @@ class _Dump:
             if not (self.partial and is_of_the_app(error, self.connection)):
                 raise
             del self.models[before:], self.warnings[warned:]
+            self.inexact.pop(label, None)
             self.channel.send("app-failed", app=label, reason=reason_of(self.reading, error))
             return
         self.channel.send("app-end", app=label, objects=total)
@@ -213,6 +216,8 @@ class _Dump:
             self.warnings.append(f"{model._meta.label_lower}: unmanaged, and its table is not there")
             return 0
         self._warn_of_hidden(model)
+        if lines := inexact_values(self.connection, self.planner.types, model):
+            self.inexact.setdefault(model._meta.app_label, []).extend(lines)
         return self.serializer.write(model, all_rows(model), sink, separator)
 
     def _warn_of_hidden(self, model: Any) -> None:
