@@ -203,6 +203,10 @@ def test_archives_of_the_old_scripts(server: Server, application: RunningApplica
     server.store.client().put_object(Bucket=server.bucket, Key="db/2016-05-01T12:00:05.tar.gz.gpg", Body=body)
     restorer.fetch("db/2016-05-01T12:00:05.tar.gz.gpg")
     before = digest_of(application.database)
+    # Some apps alone: what they refer to by id, the archive's other members tell.
+    if source == "fixtures":
+        part = restorer.load(restorer.create(), source, ("auth", "checkouts"))
+        assert part.get("proven") is False, part
     new = restorer.create()
     loaded = restorer.load(new, source)
     assert loaded.get("proven") is False, loaded

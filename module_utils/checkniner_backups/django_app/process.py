@@ -169,6 +169,7 @@ class FixturesProcess(Interpreter):
         locked: Callable[[], None] | None = None,
         hold: bool = False,
         without: Collection[str] = (),
+        lookup: Collection[str] = (),
     ) -> LoadReport:
         """Given members as (app, bytes), load them in one transaction; return how many objects there were.
 
@@ -177,6 +178,7 @@ class FixturesProcess(Interpreter):
         :param empty: remove the apps' rows first, but not content types and permissions
         :param locked: lock the apps' tables against every writer first, then call this; if it raises, nothing is done
         :param without: labels of models that are on views: their rows are not loaded, and not in the digests
+        :param lookup: apps whose members are not loaded: they only tell what the ids in the others mean
         :param hold: keep the transaction open until `commit`; whatever else happens undoes it
         :raises LockTimeoutError: somebody else is writing
         :raises ApplicationError: something could not be loaded: nothing was, and the process is gone
@@ -187,7 +189,7 @@ class FixturesProcess(Interpreter):
             locked()
         digests: dict[str, str] = {}
         for app, chunks in members:
-            self._send(do="load-member", app=app)
+            self._send(do="load-member", app=app, lookup=app in lookup)
             digest = FixtureDigest(without)
             for chunk in chunks:
                 digest.write(chunk)
@@ -195,7 +197,8 @@ class FixturesProcess(Interpreter):
                     self._write(channel.DATA_FRAME, chunk[start : start + channel.FRAME_SIZE])
             self._write(channel.DATA_FRAME, b"")
             digest.close()
-            digests[app] = digest.hexdigest()
+            if app not in lookup:
+                digests[app] = digest.hexdigest()
         self._send(do="load-end")
         message = self._receive("loaded")
         for note in message.get("notes", ()):

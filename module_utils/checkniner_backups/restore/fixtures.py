@@ -66,8 +66,8 @@ def into_new(
             with target.started() as process:
                 place = process.place()
                 _check_unmanaged(place, reader.manifest, chosen)
-                members = _Members(reader, source, chosen, progress).all()
-                report = process.load(chosen, members, empty=True, without=place.views)
+                members = _Members(reader, source, chosen, progress)
+                report = process.load(chosen, members.all(), empty=True, without=place.views, lookup=members.lookup)
                 _check_loaded(report, chosen)
                 log.info("loaded %d objects", sum(report.objects.values()))
                 expected = report.digests if reader.manifest else {}
@@ -132,10 +132,11 @@ def into_live(
         place = process.place()
         if not other_migrations:
             check_migrations(reader.manifest, place.migrations, chosen)
-        members = _Members(reader, source, chosen, progress).all()
+        members = _Members(reader, source, chosen, progress)
         report = process.load(
-            chosen, members, empty=True, locked=lambda: locked(process), hold=True, without=place.views
-        )
+            chosen, members.all(), empty=True, locked=lambda: locked(process), hold=True, without=place.views,
+            lookup=members.lookup,
+        )  # fmt: skip
         _check_loaded(report, chosen)
         log.info("loaded %d objects; comparing them before they count", sum(report.objects.values()))
         proof = checked(
@@ -243,13 +244,15 @@ class _Members:
         self._source = source
         self._apps = apps
         self._progress = progress
+        self.lookup = frozenset() if reader.manifest or not apps else frozenset(_FIRST) - frozenset(apps)
 
     def all(self) -> Iterator[tuple[str, Iterator[bytes]]]:
         """Yield each app and the bytes of its fixture."""
         if self._reader.manifest:
             yield from self._of(self._reader)
             return
-        # An archive of the old scripts refers to these by id: it is read once more for each group.
+        # An archive of the old scripts refers to these by id, also where they are not wanted themselves: it is read
+        # once more for each group.
         for group in (_FIRST[:1], _FIRST[1:], ()):
             with opened(self._source) as reader:
                 for app, chunks in self._of(reader):
@@ -259,5 +262,5 @@ class _Members:
     def _of(self, reader: ArchiveReader) -> Iterator[tuple[str, Iterator[bytes]]]:
         for member in reader:
             app = app_of(member.name)
-            if app and (not self._apps or app in self._apps):
+            if app and (not self._apps or app in self._apps or app in self.lookup):
                 yield app, told(member, self._progress)

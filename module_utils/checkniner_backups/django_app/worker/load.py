@@ -50,6 +50,10 @@ def load(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
             if message["do"] == "load-end":
                 break
             app = message["app"]
+            if message.get("lookup"):
+                for found in objects(channel.receive_data()):
+                    run.old_ids.learn(found)
+                continue
             if app not in (announced or models_of):
                 raise FixtureError(f"{app}.json: this application has no such app, or it was not announced")
             if empty and not announced:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Callable, Iterator  # noqa: UP035  Python 3.8
 
 from .jsonstream import FixtureError
-from .registry import NATURAL_PRIMARY
+from .registry import ALIAS, NATURAL_PRIMARY
 
 _REMEMBERED = 50_000
 """Natural keys that are kept in memory."""
@@ -106,6 +106,25 @@ class OldIds:
             where = f"load {app}.json of the same archive before it, or restore from SQL"
             raise FixtureError(f"it names {label} {old} by its id: {where}")
         return self.new_id[label][old]
+
+    def learn(self, found: dict[str, Any]) -> None:
+        """Given an object of a fixture that is not loaded, remember which row here has its natural key, if one does."""
+        from django.apps import apps
+        from django.db.models import QuerySet
+
+        label = found.get("model")
+        fields = found.get("fields") or {}
+        if label == "contenttypes.contenttype":
+            wanted = {"app_label": fields.get("app_label"), "model": fields.get("model")}
+        elif label == "auth.permission" and fields.get("content_type") in self.new_id["contenttypes.ContentType"]:
+            content_type = self.new_id["contenttypes.ContentType"][fields["content_type"]]
+            wanted = {"content_type_id": content_type, "codename": fields.get("codename")}
+        else:
+            return
+        model = apps.get_model(label)
+        row = QuerySet(model, using=ALIAS).filter(**wanted).values_list("pk", flat=True).first()
+        if row is not None:
+            self.new_id[model._meta.label][found.get("pk")] = row
 
     def saved(self, instance: Any) -> None:
         """Remember which id an object got that came with an old one."""
