@@ -176,7 +176,7 @@ def activate_without_url(world: World) -> CompletedProcess[str]:
 
 def broken_application(world: World) -> CompletedProcess[str]:
     with activate(world, DJANGO_SETTINGS_MODULE="checkniner.nonesuch"):
-        return world.server.run("backup", "--force", check=False)
+        return world.server.run("check", check=False)
 
 
 def unknown_app(world: World) -> CompletedProcess[str]:

@@ -132,8 +132,10 @@ def test_a_tick_where_the_search_path_stands_in_the_application_s_settings(
     assert "app.checkouts_airstrip" in found.reason
     saved = looks.state.load()
     assert saved
-    assert all(name.startswith('app"."') for name in (*saved.business_tables, saved.migrations_table))
+    assert saved.migrations_table.startswith('app"."')
+    assert {'app"."checkouts_airstrip', 'public"."checkouts_airstrip'} <= set(saved.business_tables)
+    # A copy of another schema may be a tenant's.
     database.execute("UPDATE public.checkouts_airstrip SET name = name || '?' WHERE id = 1")
-    assert looks.look().look is Look.ROWS
+    assert "public.checkouts_airstrip" in looks.look().reason
     database.execute("INSERT INTO app.django_migrations (app, name, applied) VALUES ('checkouts', '0099', now())")
     assert looks.look().look is Look.FULL

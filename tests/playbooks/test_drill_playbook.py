@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -57,7 +58,8 @@ def test_the_operators_cron_drills_records_and_tells_the_watchdog(
     stored = server.keys()
     assert any(each.startswith("db/drills/") for each in stored)
 
-    damaged = "db/2030-01-01T00:00:00.tar.gz.gpg"
+    later = datetime.now(timezone.utc) + timedelta(hours=1)
+    damaged = f"db/{later:%Y-%m-%dT%H:%M:%S}.tar.gz.gpg"
     client = server.store.client()
     body = client.get_object(Bucket=server.bucket, Key=key)["Body"].read()
     client.put_object(Bucket=server.bucket, Key=damaged, Body=body[:-500] + bytes(500))
