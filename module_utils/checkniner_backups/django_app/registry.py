@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -82,7 +82,7 @@ class Registry:
         :raises SettingsError: a named one is not an app with models, or has a model that no archive would hold
         """
         if not named:
-            routed = {app for app in self.elsewhere if any(self._is_here(app, has_table))}
+            routed = {app for app, each in self.elsewhere.items() if any(one.is_in(has_table) for one in each.values())}
             return tuple(sorted({*self.apps, *routed} - NOISY_APPS))
         unknown = sorted(set(named) - {*self.apps, *self.elsewhere})
         if unknown:
@@ -113,9 +113,6 @@ class Registry:
             for app, routed in self.elsewhere.items()
         }
         return {app: labels for app, labels in found.items() if labels}
-
-    def _is_here(self, app: str, has_table: Callable[[str], bool]) -> Iterator[bool]:
-        return (each.is_in(has_table) for each in self.elsewhere[app].values())
 
     def require(self, apps: Sequence[str]) -> tuple[str, ...]:
         """Given labels of apps, return them in the order of the fixtures.
