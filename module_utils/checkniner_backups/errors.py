@@ -7,6 +7,7 @@ ever holds a secret: it ends up in logs, in Ansible's output and in mails from c
 from __future__ import annotations
 
 import errno
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -21,6 +22,15 @@ def printable(text: str, *, lines: bool = False) -> str:
         return text
     kept = "\n" if lines else ""
     return "".join(each if each.isprintable() or each in kept else ascii(each)[1:-1] for each in text)
+
+
+_SHOWN = 10
+
+
+def shortened(names: Sequence[str]) -> str:
+    """Given names, return the first of them as text, and how many more there are."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 class BackupsError(Exception):

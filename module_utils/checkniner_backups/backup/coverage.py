@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..errors import shortened
+
 if TYPE_CHECKING:
     from ..django_app.registry import Registry
     from ..postgres.snapshot import Snapshot
-
-_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -78,9 +78,3 @@ def coverage(registry: Registry, named: Sequence[str], snapshot: Snapshot, migra
         unknown=tuple(table.quoted for table in snapshot.tables if table.has_rows and table.oid not in known),
         elsewhere=registry.models_in_no_archive(has_table),
     )
-
-
-def shortened(names: Sequence[str]) -> str:
-    """Given names, return the first of them as text, and how many more there are."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more

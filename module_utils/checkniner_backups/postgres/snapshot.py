@@ -125,7 +125,7 @@ class Snapshot:
         if '"."' in name.strip('"'):
             table = self.find(name)
             return (table,) if table else ()
-        return tuple(table for table in self.tables if table.name == name.strip('"'))
+        return self._by_bare_name.get(name.strip('"'), ())
 
     def family(self, table: Table) -> tuple[tuple[Table, ...], bool]:
         """Given a table, return those that hold the rows a SELECT from it shows, and whether these are all.
@@ -144,6 +144,13 @@ class Snapshot:
     @cached_property
     def _by_name(self) -> dict[tuple[str, str], Table]:
         return {(table.schema, table.name): table for table in self.tables}
+
+    @cached_property
+    def _by_bare_name(self) -> dict[str, tuple[Table, ...]]:
+        found: dict[str, tuple[Table, ...]] = {}
+        for table in self.tables:
+            found[table.name] = (*found.get(table.name, ()), table)
+        return found
 
     @cached_property
     def _by_oid(self) -> dict[int, Table]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from ..archive.file import Progress, Source, inspect, opened, told
 from ..archive.manifest import app_of
 from ..django_app.process import FixturesProcess
-from ..errors import BackupsError, RestoreError
+from ..errors import BackupsError, RestoreError, shortened
 from ..verify.database import checked
 from ..verify.fixtures import prove_fixtures
 from .target import Target
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SHOWN = 10
 _FIRST = ("contenttypes", "auth")
 """What the plain fixtures of other apps refer to by id."""
 
@@ -222,18 +221,13 @@ def check_migrations(manifest: Manifest | None, migrations: Mapping[str, Iterabl
         here, there = set(migrations.get(app, ())), set(theirs.get(app, ()))
         ahead += [f"{app}.{name}" for name in sorted(here - there)]
         behind += [f"{app}.{name}" for name in sorted(there - here)]
-    parts = [f"{_named(names)} {word}" for names, word in ((ahead, "only here"), (behind, "only there")) if names]
+    parts = [f"{shortened(names)} {word}" for names, word in ((ahead, "only here"), (behind, "only there")) if names]
     if parts:
         raise RestoreError(
             f"the application's migrations are not those of the archive: {'; '.join(parts)}",
             "restore from SQL (source=sql), then run the application's migrate; or check out the application's version"
             " of that time; to load all the same: other_migrations=true",
         )
-
-
-def _named(names: list[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return ", ".join(names[:_SHOWN]) + more
 
 
 class _Members:
