@@ -104,7 +104,7 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
         raise CheapLooksError(
             f"the daily full comparison found a change that the cheap looks had missed: {dumped.verdict.reason}",
             f"it is saved as {saved.key}; the application's code may write equal rows in another way since it was last"
-            " deployed (a new natural_key, a library); if not, this is a fault of ours: please report it",
+            " deployed (a serializer of its own, a library); if not, this is a fault of ours: please report it",
         )
     _tell_of_the_future(job)
     return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256, dumped.missing)

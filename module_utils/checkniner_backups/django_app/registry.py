@@ -24,7 +24,6 @@ class Model:
 
     label: str
     table: str
-    natural_key: bool
     proxy: bool
     managed: bool
     fields: Mapping[str, str]

@@ -101,7 +101,6 @@ def _describe_model(model: Any) -> dict[str, Any]:
     return {
         "label": meta.label_lower,
         "table": meta.db_table,
-        "natural_key": hasattr(model, "natural_key"),
         "proxy": meta.proxy,
         "managed": meta.managed,
         "fields": {field.name: field.column for field in meta.local_concrete_fields},
