@@ -51,7 +51,7 @@ def ways() -> list[Way]:
             lambda site: [
                 str(site.server.command), "--environment", str(site.server.environment_file), "run", "--json",
             ],
-            {IDLE: '"look": "mark"', NOISE: '"look": "rows"', CHANGED: '"saved": true'},
+            {IDLE: '"check_level": "snapshot"', NOISE: '"check_level": "rows"', CHANGED: '"saved": true'},
             lambda site: {},  # noqa: ARG005 # as cron: nothing
         ),
         Way(

@@ -77,7 +77,7 @@ author:
 attributes:
   check_mode:
     support: full
-    description: Looks whether it could be done.
+    description: ChangeChecks whether it could be done.
   diff_mode:
     support: full
     description: Shows the names of the databases.

@@ -12,7 +12,7 @@ module: checkniner_dump
 short_description: Dump the database and its fixtures from one snapshot, if the business data changed
 version_added: "1.0.0"
 description:
-  - Looks whether the business apps' data differ from the last saved archive's. If so, writes SQL, fixtures, row
+  - ChangeChecks whether the business apps' data differ from the last saved archive's. If so, writes SQL, fixtures, row
     counts and digests of one snapshot into a folder, compressed, for M(checkniner_package) and M(checkniner_upload).
   - Runs as the application's owner.
 options:
@@ -34,7 +34,7 @@ author:
 attributes:
   check_mode:
     support: full
-    description: Looks as it would, and leaves no dataset.
+    description: ChangeChecks as it would, and leaves no dataset.
   diff_mode:
     support: none
     description: Nothing of the target is edited.
@@ -48,8 +48,12 @@ EXAMPLES = """
 """
 
 RETURN = """
+check_level:
+  description: The change check that decided; V(snapshot), V(rows), V(full), or V(none) where it was forced.
+  returned: success
+  type: str
 look:
-  description: The look that decided; V(mark), V(rows), V(full), or V(none) where it was forced.
+  description: The former name of RV(check_level), with V(mark) for V(snapshot).
   returned: success
   type: str
 reason:
@@ -75,10 +79,10 @@ from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
 
 
 def dump(module: AnsibleModule) -> dict[str, Any]:
-    """Given the module's arguments, look and dump; return the verdict."""
+    """Given the module's arguments, check and dump; return the verdict."""
     folder = Path(module.params["path"])
     with backup.prepared(settings_of(module), force=module.params["force"], patience=PATIENCE) as job:
-        verdict = backup.first_look(job)
+        verdict = backup.check_snapshot(job)
         members: tuple[Any, ...] = ()
         missing = job.saved.missing if job.saved else {}
         if verdict is None:
@@ -88,7 +92,7 @@ def dump(module: AnsibleModule) -> dict[str, Any]:
                 raise DiskError.at(folder, error) from None
             keep = False
             try:
-                dumped = backup.look(job, folder)
+                dumped = backup.check(job, folder)
                 verdict, missing = dumped.verdict, dumped.missing
                 members = dumped.dataset.members if dumped.dataset else ()
                 keep = verdict.changed and not module.check_mode
@@ -97,7 +101,8 @@ def dump(module: AnsibleModule) -> dict[str, Any]:
                     shutil.rmtree(folder)
     return {
         "changed": verdict.changed,
-        "look": verdict.look.name.lower(),
+        "check_level": verdict.level.key,
+        "look": verdict.level.former_key,
         "reason": verdict.reason,
         "missing": dict(missing),
         "members": [{"name": each.name, "size": each.size, "sha256": each.sha256} for each in members],

@@ -1,4 +1,4 @@
-"""The cheap looks beside the truth, on a cluster that a test may crash.
+"""The cheap checks beside the truth, on a cluster that a test may crash.
 
 At each look, verdict and truth are of the same instant: the truth is a digest by other means, in the same transaction.
 """
@@ -41,7 +41,7 @@ SELECT md5(concat_ws('|',
 
 @dataclass
 class Observer:
-    """Looks as ticks do, first and second look, and compares each verdict with the truth."""
+    """ChangeChecks as ticks do, the snapshot and the rows, and compares each verdict with the truth."""
 
     dsn: Dsn
     saved: Saved | None = None
@@ -49,12 +49,12 @@ class Observer:
     seen: Counter[str] = field(default_factory=Counter)
 
     def look(self) -> None:
-        """Look once."""
+        """CheckLevel once."""
         with psycopg.connect(self.dsn.url(), autocommit=True) as connection:
             self.look_cheaply(connection)
 
     def look_cheaply(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
-        """The first look; where it does not settle it, the second."""
+        """The snapshot check; where it does not settle it, the check of the rows."""
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         # Or a TRUNCATE between the mark and the truth would make the truth lie: it empties a table under a snapshot.
         connection.execute("LOCK TABLE thing, thing_link, other IN ACCESS SHARE MODE")
@@ -68,7 +68,7 @@ class Observer:
             self.look_at_rows()
 
     def look_at_rows(self) -> None:
-        """The second look; what differs counts as saved."""
+        """The check of the rows; what differs counts as saved."""
         with exported_snapshot(self.dsn, 5) as snapshot:
             ((truth,),) = snapshot.connection.execute(TRUTH).fetchall()
             tables, whole = changes.business_tables(snapshot, TABLES)
@@ -86,7 +86,7 @@ class Observer:
             self.truth = str(truth)
             self.saved = Saved(
                 key="db/x", size=1, sha256="", at=0, shape="", source="", mark=snapshot.mark, business_tables=TABLES,
-                ignored={}, fingerprint=now, fixtures={}, full_look_at=0, seen_in_store_at=0, django="",
+                ignored={}, fingerprint=now, fixtures={}, full_check_at=0, seen_in_store_at=0, django="",
             )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.looks import Looks
+from tests.change_checks import ChangeChecks
 from tests.plugins.application import RunningApplication
 
 PAIRS = """
@@ -20,30 +20,30 @@ INSERT INTO checkouts_aircrafttype (name, sorted_position) SELECT name, 5 FROM p
 
 
 @pytest.fixture
-def looks(application: RunningApplication, tmp_path: Path) -> Looks:
-    """Looks at the example application, with pairs of rows that must stay pairs."""
+def checks(application: RunningApplication, tmp_path: Path) -> ChangeChecks:
+    """ChangeChecks at the example application, with pairs of rows that must stay pairs."""
     application.database.execute("TRUNCATE auth_group, checkouts_aircrafttype CASCADE")
     application.database.execute(PAIRS.format(count=3000))
-    return Looks(application, tmp_path, lock_timeout=2.0, migration_wait=3.0, attempts=8)
+    return ChangeChecks(application, tmp_path, lock_timeout=2.0, migration_wait=3.0, attempts=8)
 
 
-def check(looks: Looks, at_least: int = 1) -> tuple[int, int]:
+def check(checks: ChangeChecks, at_least: int = 1) -> tuple[int, int]:
     """Check what the last look dumped: SQL, fixtures and counts agree, and the invariants hold.
 
     :returns: the number of pairs, and the sum of all pilots' weights
     """
-    groups = {row[1] for row in looks.rows("auth_group")}
-    types = {row[1] for row in looks.rows("checkouts_aircrafttype")}
+    groups = {row[1] for row in checks.rows("auth_group")}
+    types = {row[1] for row in checks.rows("checkouts_aircrafttype")}
     assert groups == types, f"{len(groups)} groups, {len(types)} types in the SQL"
-    assert {each["fields"]["name"] for each in looks.objects("auth.group")} == groups
-    assert {each["fields"]["name"] for each in looks.objects("checkouts.aircrafttype")} == groups
-    weights = {row[0]: row[1] for row in looks.rows("checkouts_pilotweight")}
-    objects = looks.objects("checkouts.pilotweight")
+    assert {each["fields"]["name"] for each in checks.objects("auth.group")} == groups
+    assert {each["fields"]["name"] for each in checks.objects("checkouts.aircrafttype")} == groups
+    weights = {row[0]: row[1] for row in checks.rows("checkouts_pilotweight")}
+    objects = checks.objects("checkouts.pilotweight")
     assert {str(each["pk"]): str(each["fields"]["weight"]) for each in objects} == weights
-    users = {row[0] for row in looks.rows("auth_user")}
-    assert {str(each["pk"]) for each in looks.objects("auth.user")} == users
-    assert looks.dumped.dataset
-    counted = {table["name"]: table["rows"] for table in looks.dumped.dataset.tables}
+    users = {row[0] for row in checks.rows("auth_user")}
+    assert {str(each["pk"]) for each in checks.objects("auth.user")} == users
+    assert checks.dumped.dataset
+    counted = {table["name"]: table["rows"] for table in checks.dumped.dataset.tables}
     for name, found in (("auth_group", groups), ("checkouts_aircrafttype", types), ("auth_user", users),
                         ("checkouts_pilotweight", weights)):  # fmt: skip
         assert counted[name] == len(found) >= at_least, name

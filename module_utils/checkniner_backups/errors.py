@@ -132,8 +132,8 @@ class DiskError(BackupsError):
         return cls(f"cannot write {path}: {error.strerror}", hint)
 
 
-class CheapLooksError(BackupsError):
-    """The daily full comparison found a change that the cheap looks had missed. It was saved; the fault is ours."""
+class MissedChangeError(BackupsError):
+    """The daily full comparison found a change that the cheap checks had missed. It was saved; the fault is ours."""
 
     exit_status = 12
 

@@ -64,8 +64,8 @@ class Settings:
     lock_timeout: float = 5.0
     migration_wait: float = 10.0
     attempts: int = 5
-    full_look_every: float = 86400.0
-    store_look_every: float = 3600.0
+    full_check_every: float = 86400.0
+    store_check_every: float = 3600.0
 
     @property
     def archives_path(self) -> Path:
@@ -196,8 +196,8 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         lock_timeout=number("LOCK_TIMEOUT", 5),
         migration_wait=number("MIGRATION_WAIT", 10),
         attempts=max(1, int(number("ATTEMPTS", 5))),
-        full_look_every=number("FULL_LOOK_EVERY", 86400),
-        store_look_every=number("STORE_LOOK_EVERY", 3600),
+        full_check_every=number("FULL_CHECK_EVERY", number("FULL_LOOK_EVERY", 86400)),
+        store_check_every=number("STORE_CHECK_EVERY", number("STORE_LOOK_EVERY", 3600)),
     )
 
 

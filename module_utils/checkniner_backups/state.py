@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 PATIENCE = 300.0
 """Seconds that a person's playbook waits for a tick to end."""
 _VERSION = 1
+_FORMER = {"full_look_at": "full_check_at"}
+"""Names of fields that earlier versions wrote, and what they are called now."""
 _TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-")
 """How the names of temporary files and folders in the state folder begin, beside those of the memory."""
 _DAY = 86400.0
@@ -59,7 +61,7 @@ class Saved:
     :param ignored: columns left out of the comparison, by quoted table name
     :param fingerprint: of the business data
     :param fixtures: digest (hex) of each business app's fixture
-    :param full_look_at: when the last full comparison was made
+    :param full_check_at: when the last full comparison was made
     :param seen_in_store_at: when the archive was last seen there
     :param django: version of Django that wrote the fixtures
     :param migrations_table: where Django notes the migrations, with its schema
@@ -81,7 +83,7 @@ class Saved:
     ignored: dict[str, list[str]]
     fingerprint: Fingerprint
     fixtures: dict[str, str]
-    full_look_at: float
+    full_check_at: float
     seen_in_store_at: float
     django: str
     migrations_table: str = "django_migrations"
@@ -102,10 +104,13 @@ def parse_saved(text: str) -> Saved | None:
         data: dict[str, Any] = json.loads(text)
         if data.pop("version") != _VERSION:
             return None
+        for former, name in _FORMER.items():
+            if former in data:
+                data[name] = data.pop(former)
         data["fingerprint"] = Fingerprint(**data["fingerprint"])
         data["business_tables"] = tuple(data["business_tables"])
         data["warnings"] = tuple(data.get("warnings", ()))
-        for name in ("at", "full_look_at", "seen_in_store_at"):
+        for name in ("at", "full_check_at", "seen_in_store_at"):
             data[name] = float(data[name])
         for name in ("key", "shape", "source", "mark"):
             if not isinstance(data[name], str):
@@ -175,9 +180,9 @@ class State:
             write_durably(self._file, saved.to_json().encode())
 
     def store_over(self, before: Saved, saved: Saved) -> None:
-        """Given what was remembered when a look began, remember `saved`; not if something else is remembered by now.
+        """Given what was remembered when a check began, remember `saved`; not if something else is remembered by now.
 
-        A playbook uploads between its steps without the lock. What it saved is the newest archive then, and a look
+        A playbook uploads between its steps without the lock. What it saved is the newest archive then, and a check
         that compared with the one before must not make it forgotten.
         """
         with self._writing():

@@ -12,10 +12,10 @@ from checkniner_backups.postgres.large_objects import digest_large_objects
 from checkniner_backups.postgres.snapshot import plain_reader
 from checkniner_backups.verify.database import prove_rows, prove_sql
 
-from tests.looks import Looks, looks, must_be_quiet, must_see
+from tests.change_checks import ChangeChecks, checks, must_be_quiet, must_see
 from tests.sql_round import Round, manifest_of, saved_and_restored
 
-__all__ = ["looks", "saved_and_restored"]
+__all__ = ["checks", "saved_and_restored"]
 
 # An extension's own table, as `pg_extension_config_dump` would have registered it.
 CONFIGURED = [
@@ -29,8 +29,8 @@ CONFIGURED = [
 ]
 
 
-def test_a_change_of_a_large_object_is_seen(looks: Looks) -> None:
-    database = looks.application.database
+def test_a_change_of_a_large_object_is_seen(checks: ChangeChecks) -> None:
+    database = checks.application.database
     for statement in (
         "SELECT lo_from_bytea(4711, 'FIRST')",
         "SELECT lo_put(4711, 0, 'SECOND')",
@@ -41,33 +41,33 @@ def test_a_change_of_a_large_object_is_seen(looks: Looks) -> None:
         "SELECT lo_unlink(4712)",
     ):
         database.execute(statement)
-        must_see(looks, "rows of large objects")
+        must_see(checks, "rows of large objects")
     database.execute("SELECT lo_create(1)")
-    must_see(looks, "rows of large objects")
+    must_see(checks, "rows of large objects")
     database.execute("BEGIN; SELECT lo_put(1, 0, 'x'); ROLLBACK")
-    assert not looks.look().changed
+    assert not checks.check().changed
 
 
-def test_the_full_comparison_sees_a_large_object_too(looks: Looks) -> None:
-    looks.application.database.execute("SELECT lo_from_bytea(4711, 'FIRST')")
-    must_see(looks, "rows of large objects")
-    looks.set(full_look_every=0)
-    looks.application.database.execute("SELECT lo_put(4711, 0, 'SECOND')")
-    verdict = looks.look()
+def test_the_full_comparison_sees_a_large_object_too(checks: ChangeChecks) -> None:
+    checks.application.database.execute("SELECT lo_from_bytea(4711, 'FIRST')")
+    must_see(checks, "rows of large objects")
+    checks.set(full_check_every=0)
+    checks.application.database.execute("SELECT lo_put(4711, 0, 'SECOND')")
+    verdict = checks.check()
     assert verdict.changed
     assert verdict.reason.endswith("rows of large objects")
 
 
-def test_a_change_of_an_extensions_row_is_seen(looks: Looks) -> None:
-    database = looks.application.database
+def test_a_change_of_an_extensions_row_is_seen(checks: ChangeChecks) -> None:
+    database = checks.application.database
     for statement in CONFIGURED:
         database.cluster.execute(statement, database=database.name)
-    must_see(looks, "rows of public.settings_of")
+    must_see(checks, "rows of public.settings_of")
     database.cluster.execute("INSERT INTO settings_of VALUES ('another', true)", database=database.name)
-    must_see(looks, "rows of public.settings_of")
+    must_see(checks, "rows of public.settings_of")
     database.cluster.execute("INSERT INTO settings_of VALUES ('of the extension', false)", database=database.name)
-    assert not looks.look().changed
-    must_be_quiet(looks)
+    assert not checks.check().changed
+    must_be_quiet(checks)
 
 
 @pytest.mark.parametrize("size", [0, 1, 8388607, 8388608, 8388609, 20_000_000])

@@ -1,4 +1,4 @@
-"""The cheap looks against the truth, after crashes that lose commits, in copies of a cluster, on a standby."""
+"""The cheap checks against the truth, after crashes that lose commits, in copies of a cluster, on a standby."""
 
 from __future__ import annotations
 

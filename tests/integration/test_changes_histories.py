@@ -1,4 +1,4 @@
-"""The cheap looks against the truth, in generated histories of concurrent writers."""
+"""The cheap checks against the truth, in generated histories of concurrent writers."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ def test_an_idle_tick_needs_no_store_no_django_and_no_dump(
     server: Server, application: RunningApplication, gate: Gate, pings: list[str]
 ) -> None:
     assert server.tick()["saved"]
-    while server.tick()["look"] != "mark":  # autovacuum may have moved it
+    while server.tick()["check_level"] != "mark":  # autovacuum may have moved it
         pass
     python = application.virtualenv / "bin" / "python"
     python.rename(python.with_name("away"))
@@ -94,7 +94,7 @@ def test_an_idle_tick_needs_no_store_no_django_and_no_dump(
     before = (state / "state.json").stat().st_mtime_ns, (state / "state.json").read_bytes(), state.stat().st_mtime_ns
     pings.clear()
     assert server.tick() == {
-        "saved": False, "key": "", "size": 0, "sha256": "", "look": "mark",
+        "saved": False, "key": "", "size": 0, "sha256": "", "check_level": "snapshot", "look": "mark",
         "reason": "nothing that is visible has changed since the last look", "missing": {},
     }  # fmt: skip
     assert gate.count == 0
@@ -102,7 +102,7 @@ def test_an_idle_tick_needs_no_store_no_django_and_no_dump(
     assert after == before  # no work folder was made either
     assert pings == ["/alive"]
     application.change_noise()
-    assert server.tick()["look"] == "rows"
+    assert server.tick()["check_level"] == "rows"
     assert gate.count == 0
     # The proof that both were out of order:
     application.change()
@@ -147,7 +147,7 @@ def test_unchanged_is_only_believed_against_an_archive_that_is_in_the_store(
     server: Server, application: RunningApplication, keys: Keys, gate: Gate
 ) -> None:
     first = server.tick()
-    server.write_environment(CHECKNINER_BACKUPS_STORE_LOOK_EVERY="0")
+    server.write_environment(CHECKNINER_BACKUPS_STORE_CHECK_EVERY="0")
     assert not server.tick()["saved"]
     server.store.client().delete_object(Bucket=server.bucket, Key=first["key"])
     again = server.tick()
@@ -164,7 +164,7 @@ def test_unchanged_is_only_believed_against_an_archive_that_is_in_the_store(
     assert not server.tick()["saved"]
 
 
-def test_the_daily_full_look_saves_what_the_cheap_ones_missed_and_says_whose_fault_it_is(
+def test_the_daily_full_check_saves_what_the_cheap_checks_missed_and_says_whose_fault_it_is(
     server: Server, application: RunningApplication, keys: Keys, pings: list[str]
 ) -> None:
     server.tick()
@@ -180,21 +180,21 @@ def test_the_daily_full_look_saves_what_the_cheap_ones_missed_and_says_whose_fau
     quiet = server.tick()
     assert not quiet["saved"]
     pings.clear()
-    server.write_environment(CHECKNINER_BACKUPS_FULL_LOOK_EVERY="0")
+    server.write_environment(CHECKNINER_BACKUPS_FULL_CHECK_EVERY="0")
     found = server.run("run", check=False)
     assert found.returncode == 12, found.stderr
     assert "please report it" in found.stderr
     assert pings == []
     assert newest(server, keys, application) == truth(application)
     full = server.tick()
-    assert (full["saved"], full["look"]) == (False, "full")
+    assert (full["saved"], full["check_level"]) == (False, "full")
     # A day later, by the clock of the memory.
-    server.write_environment(CHECKNINER_BACKUPS_FULL_LOOK_EVERY="86400")
-    assert server.tick()["look"] in ("mark", "rows")
+    server.write_environment(CHECKNINER_BACKUPS_FULL_CHECK_EVERY="86400")
+    assert server.tick()["check_level"] in ("snapshot", "rows")
     state = json.loads(path.read_text())
-    path.write_text(json.dumps({**state, "full_look_at": state["full_look_at"] - 86401}))
-    assert server.tick()["look"] == "full"
-    assert server.tick()["look"] in ("mark", "rows")
+    path.write_text(json.dumps({**state, "full_check_at": state["full_check_at"] - 86401}))
+    assert server.tick()["check_level"] == "full"
+    assert server.tick()["check_level"] in ("snapshot", "rows")
 
 
 def doctored(server: Server, application: RunningApplication) -> dict[str, Any]:
@@ -247,7 +247,7 @@ def test_the_newest_archive_sorts_last_also_when_the_clock_was_set_back(
     client.copy_object(Bucket=server.bucket, Key=ahead, CopySource=f"{server.bucket}/{first['key']}")
     state = json.loads(path.read_text()) | {"key": ahead}
     later = time.time() + 1e6
-    path.write_text(json.dumps(state | {"at": later, "full_look_at": later, "seen_in_store_at": later}))
+    path.write_text(json.dumps(state | {"at": later, "full_check_at": later, "seen_in_store_at": later}))
     application.change()
     assert server.tick()["key"] == key(1)
     assert not server.tick()["key"]  # it is what the next tick compares with

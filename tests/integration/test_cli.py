@@ -107,7 +107,7 @@ def test_from_the_first_backup_to_the_last(server: Server, application: RunningA
     assert not asked(server, "backup")["saved"]
     forced = asked(server, "backup", "--force")
     assert forced["saved"]
-    assert forced["look"] == "none"
+    assert forced["check_level"] == "none"
 
     found = asked(server, "list")
     assert [each["key"] for each in found] == [forced["key"], first["key"]]  # newest first

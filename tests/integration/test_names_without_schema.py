@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from checkniner_backups.backup.changes import Look
+from checkniner_backups.backup.changes import CheckLevel
 from checkniner_backups.errors import NameNotFoundError, RestoreError
 from checkniner_backups.postgres.digest import columns_of, digest_table
 from checkniner_backups.postgres.dsn import client_program, parse_url
@@ -18,10 +18,10 @@ from checkniner_backups.postgres.session import connect
 from checkniner_backups.postgres.snapshot import plain_reader
 from checkniner_backups.verify.database import prove_sql
 
-from tests.looks import Looks, looks, must_ignore, must_see
+from tests.change_checks import ChangeChecks, checks, must_ignore, must_see
 from tests.sql_round import Round, manifest_of, saved_and_restored
 
-__all__ = ["looks", "saved_and_restored"]
+__all__ = ["checks", "saved_and_restored"]
 
 PERSONS = [
     "CREATE TABLE shop_person (id integer PRIMARY KEY, name text)",
@@ -59,20 +59,20 @@ def test_an_index_does_not_change_the_digest_of_its_table(saved_and_restored: Ro
     assert digest_of(saved_and_restored) == before
 
 
-def test_a_change_in_such_a_table_is_seen_by_the_rows_alone(looks: Looks) -> None:
-    database = looks.application.database
+def test_a_change_in_such_a_table_is_seen_by_the_rows_alone(checks: ChangeChecks) -> None:
+    database = checks.application.database
     for statement in (
         *FUNCTIONS,
         "CREATE INDEX ON checkouts_airstrip (public.f(name))",
         "CREATE STATISTICS s ON (public.f(name)), (id + 1) FROM checkouts_airstrip",
     ):
         database.execute(statement)
-    assert not looks.look().changed
-    looks.application.change_noise()
-    must_ignore(looks, Look.ROWS)
+    assert not checks.check().changed
+    checks.application.change_noise()
+    must_ignore(checks, CheckLevel.ROWS)
     database.execute("UPDATE checkouts_airstrip SET name = 'Another' WHERE id = 1")
-    must_see(looks, "checkouts_airstrip")
-    assert "Another" in looks.sql
+    must_see(checks, "checkouts_airstrip")
+    assert "Another" in checks.sql
 
 
 # What names something without its schema, and where PostgreSQL meets it while it loads.

@@ -14,12 +14,12 @@ from checkniner_backups.django_app import process as fixtures
 from checkniner_backups.errors import DatabaseError, LockTimeoutError
 from checkniner_backups.postgres import mark
 
-from tests.looks import Looks
-from tests.pairs import check, hooked, looks
+from tests.change_checks import ChangeChecks
+from tests.pairs import check, checks, hooked
 from tests.plugins.postgres import Database
 from tests.plugins.spying import command_lines
 
-__all__ = ["looks"]
+__all__ = ["checks"]
 
 
 def in_background(database: Database, statement: str, done: list[float]) -> threading.Thread:
@@ -47,10 +47,10 @@ def until_waiting(database: Database) -> None:
 RETYPE = "ALTER TABLE checkouts_pilotweight ALTER COLUMN weight TYPE bigint"
 
 
-def test_a_migration_between_our_locks_makes_no_ring(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_migration_between_our_locks_makes_no_ring(checks: ChangeChecks, monkeypatch: pytest.MonkeyPatch) -> None:
     """It waits for the exporting session, our readers wait behind it: PostgreSQL sees no deadlock in that."""
-    database = looks.application.database
-    looks.set(migration_wait=60.0)  # the readers' own limits have to break it
+    database = checks.application.database
+    checks.set(migration_wait=60.0)  # the readers' own limits have to break it
     done: list[float] = []
 
     def meanwhile() -> None:
@@ -59,12 +59,12 @@ def test_a_migration_between_our_locks_makes_no_ring(looks: Looks, monkeypatch: 
 
     hooked(monkeypatch, dataset, "database_facts", meanwhile)
     began = time.monotonic()
-    assert looks.look().changed
+    assert checks.check().changed
     assert time.monotonic() - began < 40
     assert done
     assert done[0] < 15
-    check(looks)
-    assert "weight bigint" in looks.sql
+    check(checks)
+    assert "weight bigint" in checks.sql
 
 
 def slow_program(folder: Path, name: str, program: Path, seconds: int) -> Path:
@@ -77,10 +77,12 @@ def slow_program(folder: Path, name: str, program: Path, seconds: int) -> Path:
     return path
 
 
-def test_a_pg_dump_that_alone_is_locked_out_is_tried_again(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pg_dump_that_alone_is_locked_out_is_tried_again(
+    checks: ChangeChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It words it in a way of its own."""
-    looks.set(migration_wait=60.0)
-    programs = looks.application.installed.folder / "slow"
+    checks.set(migration_wait=60.0)
+    programs = checks.application.installed.folder / "slow"
     programs.mkdir()
     slow = slow_program(programs, "pg_dump", dataset.dump_program(13), 4)
     monkeypatch.setattr(dataset, "dump_program", lambda _: slow)
@@ -90,29 +92,29 @@ def test_a_pg_dump_that_alone_is_locked_out_is_tried_again(looks: Looks, monkeyp
         while not (programs / "pg_dump.slept").exists():
             time.sleep(0.02)
         time.sleep(2)  # the other readers have their locks
-        in_background(looks.application.database, RETYPE, done)
+        in_background(checks.application.database, RETYPE, done)
 
     threading.Thread(target=migrate, daemon=True).start()
-    assert looks.look().changed
+    assert checks.check().changed
     assert done
-    check(looks)
-    assert "weight bigint" in looks.sql
+    check(checks)
+    assert "weight bigint" in checks.sql
 
 
 @pytest.mark.parametrize("what", ["pg_dump", "Django", "rows"])
 def test_a_migration_is_let_through_whatever_we_are_at(
-    looks: Looks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str
+    checks: ChangeChecks, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, what: str
 ) -> None:
-    database = looks.application.database
-    assert looks.look().changed
-    looks.application.change()
-    programs = looks.application.installed.folder / "slow"
+    database = checks.application.database
+    assert checks.check().changed
+    checks.application.change()
+    programs = checks.application.installed.folder / "slow"
     programs.mkdir()
     if what == "pg_dump":
         slow = slow_program(programs, "pg_dump", dataset.dump_program(13), 50)
         monkeypatch.setattr(dataset, "dump_program", lambda _: slow)
     elif what == "Django":
-        python = looks.application.virtualenv / "bin" / "python"
+        python = checks.application.virtualenv / "bin" / "python"
         real = python.with_name("real-python")
         python.rename(real)
         slow_program(programs, "python", real, 50).rename(python)
@@ -132,41 +134,41 @@ def test_a_migration_is_let_through_whatever_we_are_at(
 
     threading.Thread(target=migrate, daemon=True).start()
     began = time.monotonic()
-    assert looks.look().changed
+    assert checks.check().changed
     assert time.monotonic() - began < 35
     assert done
-    assert done[0] < looks.settings.migration_wait + 5, "the migration was made to wait"
-    check(looks)
+    assert done[0] < checks.settings.migration_wait + 5, "the migration was made to wait"
+    check(checks)
 
 
 def test_a_table_that_stays_locked_fails_loudly_after_the_attempts(
-    looks: Looks, caplog: pytest.LogCaptureFixture
+    checks: ChangeChecks, caplog: pytest.LogCaptureFixture
 ) -> None:
-    looks.set(attempts=2, lock_timeout=0.5)
-    database = looks.application.database
+    checks.set(attempts=2, lock_timeout=0.5)
+    database = checks.application.database
     with database.connect() as connection:
         connection.execute("LOCK TABLE checkouts_airstrip IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(LockTimeoutError, match="locked") as failed:
-            looks.look()
+            checks.check()
         assert failed.value.exit_status == 5
         assert "attempt 1 of 2" in caplog.text
-        assert looks.state.load() is None
-        looks.set(attempts=8)
+        assert checks.state.load() is None
+        checks.set(attempts=8)
         threading.Timer(1.5, connection.rollback).start()
-        assert looks.look().changed  # it waited, and tried again
-    check(looks)
+        assert checks.check().changed  # it waited, and tried again
+    check(checks)
 
 
-def test_what_hangs_is_ended(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
-    programs = looks.application.installed.folder / "slow"
+def test_what_hangs_is_ended(checks: ChangeChecks, monkeypatch: pytest.MonkeyPatch) -> None:
+    programs = checks.application.installed.folder / "slow"
     programs.mkdir()
     slow = slow_program(programs, "pg_dump", dataset.dump_program(13), 300)
     with monkeypatch.context() as patch:
         patch.setattr(dataset, "dump_program", lambda _: slow)
         patch.setattr(watching, "STALL", 3.0)
         with pytest.raises(DatabaseError, match="nothing moved for 3 s"):
-            looks.look()
-    assert looks.look().changed
+            checks.check()
+    assert checks.check().changed
 
     with monkeypatch.context() as patch:
         hanging = programs / "psql"
@@ -175,15 +177,15 @@ def test_what_hangs_is_ended(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> N
         patch.setattr(mark, "client_program", lambda _: hanging)
         patch.setattr(mark, "_PATIENCE", 1)
         with pytest.raises(DatabaseError, match="no answer within 1 s"):
-            looks.look()
+            checks.check()
 
-    python = looks.application.virtualenv / "bin" / "python"
+    python = checks.application.virtualenv / "bin" / "python"
     real = python.with_name("real-python")
     python.rename(real)
     slow_program(programs, "python", real, 299).rename(python)
     with monkeypatch.context() as patch:
         patch.setattr(fixtures, "_PATIENCE", 1.0)
-        assert looks.look(force=True).changed  # the SQL alone
-    assert "checkouts" in looks.dumped.missing
+        assert checks.check(force=True).changed  # the SQL alone
+    assert "checkouts" in checks.dumped.missing
     assert "sleep 299" not in command_lines()  # what the wrapper started is gone as well
-    assert looks.look(force=True).changed
+    assert checks.check(force=True).changed

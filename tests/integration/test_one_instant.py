@@ -16,11 +16,11 @@ from checkniner_backups.django_app import process as fixtures
 from checkniner_backups.errors import BackupsError, DatabaseError
 from checkniner_backups.postgres import snapshot
 
-from tests.looks import Looks
-from tests.pairs import PAIRS, check, hooked, looks
+from tests.change_checks import ChangeChecks
+from tests.pairs import PAIRS, check, checks, hooked
 from tests.plugins.postgres import Database
 
-__all__ = ["looks"]
+__all__ = ["checks"]
 
 
 class Worker(threading.Thread):
@@ -97,39 +97,41 @@ def retype(connection: psycopg.Connection[Any], chance: random.Random) -> None:
     connection.execute(f"ALTER TABLE checkouts_pilotweight ALTER COLUMN weight TYPE {kind}".encode())
 
 
-def test_with_writers_at_work_every_archive_is_of_one_instant(looks: Looks) -> None:
-    database = looks.application.database
+def test_with_writers_at_work_every_archive_is_of_one_instant(checks: ChangeChecks) -> None:
+    database = checks.application.database
     ((weight,),) = database.execute("SELECT sum(weight) FROM checkouts_pilotweight")
     workers = [Worker(database, work) for work in (pair, pair, transfer)]
     sizes = set()
     with at_work(*workers):
         for _ in range(4):
-            assert looks.look(force=True).changed
-            pairs, total = check(looks)
+            assert checks.check(force=True).changed
+            pairs, total = check(checks)
             sizes.add(pairs)
             assert total == weight
     assert len(sizes) == 4
     assert all(len(worker.durations) > 20 for worker in workers)
 
 
-def test_with_migrations_and_truncate_at_work_nothing_is_silently_empty(looks: Looks) -> None:
-    database = looks.application.database
+def test_with_migrations_and_truncate_at_work_nothing_is_silently_empty(checks: ChangeChecks) -> None:
+    database = checks.application.database
     ((weight,),) = database.execute("SELECT sum(weight) FROM checkouts_pilotweight")
     workers = [Worker(database, work) for work in (pair, transfer, truncate, retype)]
     deadline, done = time.monotonic() + 60, 0
     with at_work(*workers):
         while done < 4 or any(len(worker.durations) < 3 for worker in workers):
             assert time.monotonic() < deadline, [len(worker.durations) for worker in workers]
-            assert looks.look(force=True).changed
-            _, total = check(looks)
+            assert checks.check(force=True).changed
+            _, total = check(checks)
             assert total == weight
             done += 1
     longest = max(duration for worker in workers for duration in worker.durations)
     assert longest < 15, "somebody was made to wait"
 
 
-def test_what_is_committed_after_the_snapshot_is_in_no_part(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
-    database = looks.application.database
+def test_what_is_committed_after_the_snapshot_is_in_no_part(
+    checks: ChangeChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = checks.application.database
 
     def meanwhile() -> None:
         database.execute(PAIRS.format(count=700))
@@ -137,17 +139,19 @@ def test_what_is_committed_after_the_snapshot_is_in_no_part(looks: Looks, monkey
 
     ((weights,),) = database.execute("SELECT count(*) FROM checkouts_pilotweight")
     hooked(monkeypatch, dataset, "database_facts", meanwhile)
-    assert looks.look().changed
-    assert check(looks)[0] == 3000
-    assert len(looks.rows("checkouts_pilotweight")) == weights
+    assert checks.check().changed
+    assert check(checks)[0] == 3000
+    assert len(checks.rows("checkouts_pilotweight")) == weights
     # ... and the mark that is remembered is the snapshot's, not one of afterwards.
-    verdict = looks.look()
+    verdict = checks.check()
     assert verdict.changed
-    assert check(looks)[0] == 3700
+    assert check(checks)[0] == 3700
 
 
-def test_what_would_empty_a_table_under_a_snapshot_has_to_wait(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
-    database = looks.application.database
+def test_what_would_empty_a_table_under_a_snapshot_has_to_wait(
+    checks: ChangeChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = checks.application.database
     refused = []
 
     def meanwhile() -> None:
@@ -161,14 +165,14 @@ def test_what_would_empty_a_table_under_a_snapshot_has_to_wait(looks: Looks, mon
                 refused.append(statement)
 
     hooked(monkeypatch, dataset, "database_facts", meanwhile)
-    assert looks.look().changed
-    assert check(looks)[0] == 3000
+    assert checks.check().changed
+    assert check(checks)[0] == 3000
     assert len(refused) == 5
 
 
-def test_parts_that_disagree_are_no_dataset(looks: Looks, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_parts_that_disagree_are_no_dataset(checks: ChangeChecks, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last net: were a reader ever to miss the snapshot, nothing would be saved."""
-    database = looks.application.database
+    database = checks.application.database
     original = fixtures.FixturesProcess.dump
 
     def without_snapshot(process: Any, **values: Any) -> Any:
@@ -178,29 +182,29 @@ def test_parts_that_disagree_are_no_dataset(looks: Looks, monkeypatch: pytest.Mo
     with monkeypatch.context() as patch:
         patch.setattr(fixtures.FixturesProcess, "dump", without_snapshot)
         with pytest.raises(DatabaseError, match=r"3000 rows, but 3001 in the fixture"):
-            looks.look()
+            checks.check()
     with monkeypatch.context() as patch:
         patch.setattr(dataset.RowCounter, "feed", lambda *_: None)
         with pytest.raises(DatabaseError, match="rows, but None in the SQL"):
-            looks.look()
-    assert looks.state.load() is None
+            checks.check()
+    assert checks.state.load() is None
 
 
 def test_a_table_that_comes_while_tables_are_locked_is_not_left_out(
-    looks: Looks, monkeypatch: pytest.MonkeyPatch
+    checks: ChangeChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = looks.application.database
+    database = checks.application.database
     hooked(monkeypatch, snapshot, "_lock", lambda: database.execute("CREATE TABLE late AS SELECT 1 AS a") and None)
-    assert looks.look().changed
-    assert looks.rows("late") == [["1"]]
-    assert looks.dumped.dataset
-    assert "late" in [table["name"] for table in looks.dumped.dataset.tables]  # locked, counted, hashed
+    assert checks.check().changed
+    assert checks.rows("late") == [["1"]]
+    assert checks.dumped.dataset
+    assert "late" in [table["name"] for table in checks.dumped.dataset.tables]  # locked, counted, hashed
 
 
 def test_a_server_that_goes_down_during_a_dump_is_an_error_and_nothing_is_saved(
-    looks: Looks, monkeypatch: pytest.MonkeyPatch
+    checks: ChangeChecks, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = looks.application.database
+    database = checks.application.database
 
     def meanwhile() -> None:
         terminate = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s"
@@ -208,7 +212,7 @@ def test_a_server_that_goes_down_during_a_dump_is_an_error_and_nothing_is_saved(
 
     hooked(monkeypatch, dataset, "digest_table", meanwhile)
     with pytest.raises(BackupsError):
-        looks.look()
-    assert looks.state.load() is None
-    assert looks.look().changed
-    check(looks)
+        checks.check()
+    assert checks.state.load() is None
+    assert checks.check().changed
+    check(checks)

@@ -84,7 +84,7 @@ def test_the_applications_code_that_cannot_be_read_and_is_mended_by_a_deployment
     assert told["missing"]
     models.write_text(code)
     assert server.run("run", check=False).returncode == PARTIAL  # no row tells that the code was mended
-    state = dict(server.state()) | {"full_look_at": server.state()["full_look_at"] - 3601}
+    state = dict(server.state()) | {"full_check_at": server.state()["full_check_at"] - 3601}
     (server.state_path / "state.json").write_text(json.dumps(state))
     assert server.tick()["saved"]
     assert "missing" not in manifest_of(opened(server, keys, server.keys()[-1]))

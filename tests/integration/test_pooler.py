@@ -16,7 +16,7 @@ from checkniner_backups.postgres.session import connect
 
 import tests.plugins.application as plugin
 from sandbox.server import Server
-from tests.looks import Looks
+from tests.change_checks import ChangeChecks
 from tests.plugins.postgres import Database
 from tests.pooler import MADE_UP, Pooler
 
@@ -126,16 +126,16 @@ def test_a_tick_and_the_check_refuse_a_pooler(server: Server, application: Runni
 def test_a_pooler_put_in_between_stops_the_next_changed_tick(application: RunningApplication, tmp_path: Path) -> None:
     """At an address that is known: no look without a memory comes first."""
     with Pooler(application.database.cluster.port) as pooler:
-        looks = Looks(application, tmp_path)
-        assert looks.look().changed
-        saved = looks.state.load()
+        checks = ChangeChecks(application, tmp_path)
+        assert checks.check().changed
+        saved = checks.state.load()
         assert saved
         url = pooled(application.database, pooler)
-        looks.state.store_over(saved, type(saved)(**{**vars(saved), "source": parse_url(url).place()}))
-        looks.set(database_url=url)
-        assert not looks.look().changed  # an idle tick leaves nothing behind, and is as cheap as ever
+        checks.state.store_over(saved, type(saved)(**{**vars(saved), "source": parse_url(url).place()}))
+        checks.set(database_url=url)
+        assert not checks.check().changed  # an idle tick leaves nothing behind, and is as cheap as ever
         application.change()
         before = seen_by_the_application(url)
         with pytest.raises(SettingsError, match="pooler"):
-            looks.look()
+            checks.check()
         assert seen_by_the_application(url) == before

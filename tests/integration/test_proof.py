@@ -11,7 +11,7 @@ from checkniner_backups.archive.manifest import Manifest
 from checkniner_backups.postgres.dsn import Dsn, parse_url
 from checkniner_backups.verify.database import prove_sql
 
-from tests.looks import Looks
+from tests.change_checks import ChangeChecks
 from tests.plugins.application import RunningApplication
 
 STRIP = "WHERE id = (SELECT min(id) FROM checkouts_airstrip)"
@@ -88,9 +88,9 @@ class Proven:
         }
         self.change("CREATE EXTENSION file_fdw")
         self.change("CREATE ROLE {other} ROLE {owner}")
-        looks = Looks(application, folder)
-        looks.look()
-        dataset, memory = looks.dumped.dataset, looks.dumped.memory
+        checks = ChangeChecks(application, folder)
+        checks.check()
+        dataset, memory = checks.dumped.dataset, checks.dumped.memory
         assert dataset
         assert memory
         self.manifest: Manifest = dataset.manifest("checkniner", datetime.now(timezone.utc))

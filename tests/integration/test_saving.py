@@ -76,7 +76,7 @@ def test_another_server_below_the_same_prefix_is_seen_and_told(
     strange = in_hours(hours)
     copied(server, own, strange)
     assert not server.tick()["saved"]  # it is looked for every hour
-    server.write_environment(CHECKNINER_BACKUPS_STORE_LOOK_EVERY="0")
+    server.write_environment(CHECKNINER_BACKUPS_STORE_CHECK_EVERY="0")
     note_pending(server, strange)
     with being_sent(server):  # by a playbook on this server: no stranger
         assert not server.tick()["saved"]
@@ -115,7 +115,7 @@ def test_an_archive_of_the_future_is_told_and_stops_nothing(
     planted = f"db/{year}-12-31T23:59:59.tar.gz.gpg"
     copied(server, first, planted)
     (server.state_path / "archives" / planted.removeprefix("db/")).write_bytes(b"")  # somebody fetched it
-    server.write_environment(CHECKNINER_BACKUPS_STORE_LOOK_EVERY="0")
+    server.write_environment(CHECKNINER_BACKUPS_STORE_CHECK_EVERY="0")
     for changed in (False, True):
         if changed:
             application.change()

@@ -11,10 +11,10 @@ RunningApplication = plugin.RunningApplication
 def first_look_decides(server: Server) -> bool:
     """Tick until the mark alone says "unchanged": another database of the cluster may move it once or twice."""
     ticks = [server.tick()]
-    while ticks[-1]["look"] != "mark" and len(ticks) < 5:
+    while ticks[-1]["check_level"] != "mark" and len(ticks) < 5:
         ticks.append(server.tick())
     assert not any(tick["saved"] for tick in ticks)
-    return bool(ticks[-1]["look"] == "mark")
+    return bool(ticks[-1]["check_level"] == "snapshot")
 
 
 def test_a_tick_saves_what_changed_and_only_that(server: Server, application: RunningApplication) -> None:
@@ -26,7 +26,7 @@ def test_a_tick_saves_what_changed_and_only_that(server: Server, application: Ru
 
     application.change_noise()
     noise = server.tick()
-    assert (noise["saved"], noise["look"]) == (False, "rows")
+    assert (noise["saved"], noise["check_level"]) == (False, "rows")
     assert first_look_decides(server)
 
     application.change()

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from checkniner_backups.backup.changes import Look
+from checkniner_backups.backup.changes import CheckLevel
 from checkniner_backups.postgres.dsn import client_program, dump_program, parse_url
 from checkniner_backups.postgres.mark import cheap_mark
 from checkniner_backups.postgres.session import connect, fetch_one
@@ -14,7 +14,7 @@ from checkniner_backups.postgres.snapshot import exported_snapshot
 
 import tests.plugins.application as plugin
 from sandbox.owner import Account
-from tests.looks import Looks
+from tests.change_checks import ChangeChecks
 from tests.other_settings import set_over
 from tests.owner_side import as_engine
 from tests.plugins.postgres import Database
@@ -100,11 +100,11 @@ def test_a_tick_with_ordinary_options(application: RunningApplication, tmp_path:
     options = "connect_timeout=5&application_name=web&keepalives_idle=30&options=-c%20search_path%3Dpublic"
     application.installed.environment["DATABASE_URL"] = f"{application.database.url}?{options}"
     application.installed.write_activate()
-    looks = Looks(application, tmp_path)
-    assert looks.look().changed
-    assert not looks.look().changed
+    checks = ChangeChecks(application, tmp_path)
+    assert checks.check().changed
+    assert not checks.check().changed
     application.change()
-    assert looks.look().changed
+    assert checks.check().changed
 
 
 PATH = """DATABASES["default"]["OPTIONS"] = {"options": "-c search_path=app"}"""
@@ -123,19 +123,19 @@ def test_a_tick_where_the_search_path_stands_in_the_application_s_settings(
         cluster.execute(f'ALTER TABLE public."{name}" OWNER TO "{database.user}"', database=database.name)
     application.installed.environment.update(set_over(application.installed, PATH))
     application.installed.write_activate()
-    looks = Looks(application, tmp_path)
-    assert looks.look().changed
-    assert not looks.look().changed
+    checks = ChangeChecks(application, tmp_path)
+    assert checks.check().changed
+    assert not checks.check().changed
     database.execute("UPDATE app.checkouts_airstrip SET name = name || '!' WHERE id = 1")
-    found = looks.look()
+    found = checks.check()
     assert found.changed
     assert "app.checkouts_airstrip" in found.reason
-    saved = looks.state.load()
+    saved = checks.state.load()
     assert saved
     assert saved.migrations_table.startswith('app"."')
     assert {'app"."checkouts_airstrip', 'public"."checkouts_airstrip'} <= set(saved.business_tables)
     # A copy of another schema may be a tenant's.
     database.execute("UPDATE public.checkouts_airstrip SET name = name || '?' WHERE id = 1")
-    assert "public.checkouts_airstrip" in looks.look().reason
+    assert "public.checkouts_airstrip" in checks.check().reason
     database.execute("INSERT INTO app.django_migrations (app, name, applied) VALUES ('checkouts', '0099', now())")
-    assert looks.look().look is Look.FULL
+    assert checks.check().level is CheckLevel.FULL

@@ -15,11 +15,11 @@ from checkniner_backups.postgres.session import connect
 from psycopg import sql
 
 from sandbox.server import Server
-from tests.looks import Looks, looks, must_see
+from tests.change_checks import ChangeChecks, checks, must_see
 from tests.plugins.application import RunningApplication
 from tests.sql_round import Round, saved_and_restored
 
-__all__ = ["looks", "saved_and_restored"]
+__all__ = ["checks", "saved_and_restored"]
 
 
 def test_a_role_that_only_reads_by_default_is_restored(saved_and_restored: Round) -> None:
@@ -51,8 +51,8 @@ def test_a_server_without_a_connection_left_says_so(saved_and_restored: Round) -
         assert "no connection left on the server" in failed.value.hint
 
 
-def test_what_the_url_leaves_open_is_told_by_variables_of_the_application(looks: Looks) -> None:
-    application = looks.application
+def test_what_the_url_leaves_open_is_told_by_variables_of_the_application(checks: ChangeChecks) -> None:
+    application = checks.application
     script = application.virtualenv / "bin" / "activate"
     whole = parse_url(application.database.url)
     bare = f"postgres:///{quote(whole.database)}"
@@ -61,17 +61,17 @@ def test_what_the_url_leaves_open_is_told_by_variables_of_the_application(looks:
         file.write(f"export PGHOST={whole.host} PGPORT={whole.port} PGCONNECT_TIMEOUT=7\n")
     application.manage("check", "--database", "default")  # Django connects
     for read in (application_dsn, owner_dsn):
-        dsn, _ = read(looks.settings)
+        dsn, _ = read(checks.settings)
         assert (dsn.user, dsn.password, dsn.host, dsn.port) == (whole.user, whole.password, whole.host, whole.port)
         assert dsn.options == (("connect_timeout", "7"),)
         assert cheap_mark(dsn)
         with connect(dsn.to("postgres")):
             pass
     application.change()
-    must_see(looks, "checkouts_airstrip")
+    must_see(checks, "checkouts_airstrip")
     with script.open("a") as file:
         file.write("export PGPASSWORD=\n")
-    with pytest.raises(DatabaseError) as failed, connect(application_dsn(looks.settings)[0]):
+    with pytest.raises(DatabaseError) as failed, connect(application_dsn(checks.settings)[0]):
         pass
     assert "there is none: put it into the database URL" in failed.value.hint
 

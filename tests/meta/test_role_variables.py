@@ -13,6 +13,9 @@ from .source import ROOT
 
 ROLE = ROOT / "roles" / "checkniner_backups"
 
+FORMER = {"checkniner_backups_full_look_every"}
+"""Names of version 1.0, read for a version more where an inventory still sets them."""
+
 
 def specification() -> dict[str, dict[str, Any]]:
     """Return the options of each entry point of the role."""
@@ -66,6 +69,6 @@ def test_tasks_use_what_is_declared_and_nothing_else() -> None:
     used = set(re.findall(r"(?<![\w])checkniner_backups_\w+", text))
     registered = set(re.findall(r"register: (checkniner_backups_\w+)", text))
     registered |= set(re.findall(r"^ +(checkniner_backups_\w+): ", text, re.MULTILINE))
-    unknown = used - defaults().keys() - registered - {"checkniner_backups_hosts"}
+    unknown = used - defaults().keys() - registered - {"checkniner_backups_hosts"} - FORMER
     assert not unknown, unknown
     assert not defaults().keys() - used, "declared, and used by nobody"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from checkniner_backups.archive.writer import new_file
 from checkniner_backups.backup import changes
-from checkniner_backups.backup.changes import Look, by_everything, by_mark, by_rows, comparable, full_look_due
+from checkniner_backups.backup.changes import CheckLevel, by_everything, by_mark, by_rows, comparable, full_check_due
 from checkniner_backups.state import Fingerprint, Saved, State, parse_saved
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ def saved(**changed: Any) -> Saved:
     memory = Saved(
         key="db/2026-11-22T19:35:00.tar.gz.gpg", size=9, sha256="ab", at=100.0, shape="shape", source="here",
         mark="1:2:/5", business_tables=("a", "b"), ignored={"public.a": ["c"]}, fingerprint=PRINT,
-        fixtures={"auth": "x", "checkouts": "y"}, full_look_at=100.0, seen_in_store_at=100.0, django="5.2",
+        fixtures={"auth": "x", "checkouts": "y"}, full_check_at=100.0, seen_in_store_at=100.0, django="5.2",
     )  # fmt: skip
     return replace(memory, **changed)
 
@@ -44,7 +44,7 @@ def test_only_a_memory_of_the_same_shape_and_source_is_compared_with() -> None:
 def test_the_full_look_is_due_after_the_interval_and_when_the_clock_went_back(
     at: float, now: float, every: float
 ) -> None:
-    due = full_look_due(saved(full_look_at=at), now, every)
+    due = full_check_due(saved(full_check_at=at), now, every)
     assert due == (now < at or now - at >= every)
 
 
@@ -58,7 +58,7 @@ def test_a_mark_settles_it_only_if_there_is_one_and_it_is_the_same(before: str, 
 def test_rows_settle_it_only_if_all_of_the_fingerprint_is_equal_and_covers_everything() -> None:
     verdict = by_rows(saved(), PRINT)
     assert verdict
-    assert (verdict.changed, verdict.look) == (False, Look.ROWS)
+    assert (verdict.changed, verdict.level) == (False, CheckLevel.ROWS)
     for other in (
         replace(PRINT, tables={"public.a": "1"}),
         replace(PRINT, tables={"public.a": "2", "public.b": "1"}),
@@ -90,7 +90,7 @@ def test_everything_names_what_differs() -> None:
     unknown = by_everything(None, "no memory", PRINT, fixtures)
     assert unknown.changed
     assert unknown.reason == "no memory"
-    assert str(unknown) == "changed (third look: everything): no memory"
+    assert str(unknown) == "changed (full check): no memory"
 
 
 def test_the_memory_survives_the_disk_and_damage_reads_as_nothing(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def with_fixtures(
         key="", size=0, sha256="", at=moment, shape=job.settings.shape(), source=job.dsn.place(),
         mark=snapshot.mark,
         business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
-        full_look_at=moment, seen_in_store_at=0, django=registry.django,
+        full_check_at=moment, seen_in_store_at=0, django=registry.django,
         migrations_table=migrations, warnings=tuple(counted.warnings()),
         missing=dict(report.missing) if report else {},
         inexact={app: list(lines) for app, lines in report.inexact.items()} if report else {},
@@ -72,6 +72,6 @@ def without_django(job: Job, snapshot: Snapshot, dataset: Dataset, *, moment: fl
     return Saved(
         key="", size=0, sha256="", at=moment, shape=job.settings.shape(), source=job.dsn.place(),
         mark=snapshot.mark, business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures={},
-        full_look_at=moment, seen_in_store_at=0, django=last.django if last else "", migrations_table=migrations,
+        full_check_at=moment, seen_in_store_at=0, django=last.django if last else "", migrations_table=migrations,
         missing=dict.fromkeys(sorted({*last.fixtures, *last.missing}) if last else [EVERY_APP], broken),
     )  # fmt: skip

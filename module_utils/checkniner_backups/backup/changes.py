@@ -1,7 +1,7 @@
-"""Whether the business data changed since the last saved archive: three looks, cheapest first.
+"""Whether the business data changed since the last saved archive: three checks, cheapest first.
 
-1. *The mark* (about a millisecond, no transaction, no Django): the same MVCC snapshot in the same database of the same
-   server run. Sound because visibility is a function of the snapshot alone; see postgres/mark.py.
+1. *The snapshot token* (about a millisecond, no transaction, no Django): the same MVCC snapshot in the same database of
+   the same server run. Sound because visibility is a function of the snapshot alone; see postgres/mark.py.
 2. *The rows* (about half a second for a million rows, no Django): SHA-256 over the business tables' rows, their
    columns and types, `django_migrations` and the names of all tables, in one snapshot with every table locked. The
    tables are the ones that Django's registry named at the last dump. Sound because a model can only come, go or change
@@ -9,18 +9,18 @@
    digest and the tables' names cover. A partitioned table's rows are its partitions'. Large objects, and the rows of
    extensions' configuration tables, count as business data wherever there are any: no model tells whose they are. Where
    a model's rows are in no table (a view with `managed = False`, a foreign table), they have no row digest: such an
-   application always takes the third look.
-3. *Everything* (the full dump): Django's registry as it is now, every table's digest, and the fixtures of the business
-   apps. It decides in the end, and runs once a day even where the cheap looks see nothing.
+   application always needs the full check.
+3. *Everything* (the full check, which is a dump): Django's registry as it is now, every table's digest, and the
+   fixtures of the business apps. It decides in the end, and runs once a day even where the cheap checks see nothing.
 
 "Unchanged" is only ever said against an archive that the store has confirmed, made from the same database under the
-same settings (their shape: apps, ignored fields, recipients, bucket, prefix, format). A mark that was taken in the very
-snapshot in which the second or third look found equality may replace the remembered one; digests stay those of the
-saved archive.
+same settings (their shape: apps, ignored fields, recipients, bucket, prefix, format). A token that was taken in the
+very snapshot in which the second or the full check found equality may replace the remembered one; digests stay those of
+the saved archive.
 
-In the third look the rows decide as well as the fixtures, not the fixtures alone: Django's JSON cuts microseconds, and
-shows no column that no model knows. A difference in `django_migrations` or the tables' names alone leads to the third
-look and is no change by itself: it may be another app's.
+In the full check the rows decide as well as the fixtures, not the fixtures alone: Django's JSON cuts microseconds, and
+shows no column that no model knows. A difference in `django_migrations` or the tables' names alone leads to the full
+check and is no change by itself: it may be another app's.
 """
 
 from __future__ import annotations
@@ -43,25 +43,35 @@ _WHILE_PARTIAL = 3600.0
 """Seconds between two full comparisons while the newest archive lacks a fixture."""
 
 
-class Look(Enum):
-    """Which look decided."""
+class CheckLevel(Enum):
+    """Which change check decided."""
 
-    NONE = "no look"
-    MARK = "first look: the mark"
-    ROWS = "second look: the rows"
-    FULL = "third look: everything"
+    NONE = "no check"
+    SNAPSHOT = "snapshot check"
+    ROWS = "row check"
+    FULL = "full check"
+
+    @property
+    def key(self) -> str:
+        """Its name in JSON and in the results of modules."""
+        return self.name.lower()
+
+    @property
+    def former_key(self) -> str:
+        """Its name until version 1.0, which monitors may still read."""
+        return "mark" if self is CheckLevel.SNAPSHOT else self.key
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was decided, by which look, and why, for the log."""
+    """What was decided, at which level, and why, for the log."""
 
     changed: bool
-    look: Look
+    level: CheckLevel
     reason: str
 
     def __str__(self) -> str:
-        return f"{'changed' if self.changed else 'unchanged'} ({self.look.value}): {self.reason}"
+        return f"{'changed' if self.changed else 'unchanged'} ({self.level.value}): {self.reason}"
 
 
 def comparable(saved: Saved | None, shape: str, source: str) -> tuple[Saved | None, str]:
@@ -76,15 +86,15 @@ def comparable(saved: Saved | None, shape: str, source: str) -> tuple[Saved | No
     return saved, ""
 
 
-def full_look_due(saved: Saved, now: float, every: float) -> bool:
+def full_check_due(saved: Saved, now: float, every: float) -> bool:
     """Given the time (seconds since the epoch) and the interval (seconds), return whether everything is to be compared.
 
     A clock that went back makes it due as well.
     """
-    return not 0 <= now - saved.full_look_at < full_look_interval(saved, every)
+    return not 0 <= now - saved.full_check_at < full_check_interval(saved, every)
 
 
-def full_look_interval(saved: Saved, every: float) -> float:
+def full_check_interval(saved: Saved, every: float) -> float:
     """Given the interval (seconds) of the settings, return the one that counts: shorter while a fixture is missing.
 
     What mends a fixture may be a new version of the application's code, which changes no row: only the full comparison
@@ -96,14 +106,14 @@ def full_look_interval(saved: Saved, every: float) -> float:
 def by_mark(saved: Saved, mark: str) -> Verdict | None:
     """Given the mark now, return "unchanged" if it settles the question, else None."""
     if mark and mark == saved.mark:
-        return Verdict(False, Look.MARK, "nothing that is visible has changed since the last look")
+        return Verdict(False, CheckLevel.SNAPSHOT, "nothing that is visible has changed since the last check")
     return None
 
 
 def by_rows(saved: Saved, now: Fingerprint) -> Verdict | None:
     """Given the business data's fingerprint now, return "unchanged" if it covers everything and is equal, else None."""
     if now.whole and now == saved.fingerprint:
-        return Verdict(False, Look.ROWS, "the business data's rows are those of the last archive")
+        return Verdict(False, CheckLevel.ROWS, "the business data's rows are those of the last archive")
     return None
 
 
@@ -120,7 +130,7 @@ def by_everything(
         archive in the store is at least as good as a new one. Where not all rows can be compared, nothing is known.
     """
     if saved is None:
-        return Verdict(True, Look.FULL, why_not)
+        return Verdict(True, CheckLevel.FULL, why_not)
     reasons = []
     before = saved.fingerprint.tables
     names = sorted(name for name in {*before, *now.tables} if before.get(name) != now.tables.get(name))
@@ -135,11 +145,11 @@ def by_everything(
     if readable := sorted(set(saved.missing) - set(missing)):
         reasons.append(f"fixtures of {', '.join(readable)}, which can be read again")
     if reasons:
-        return Verdict(True, Look.FULL, f"different from the last archive: {'; '.join(reasons)}")
-    return Verdict(False, Look.FULL, "rows and fixtures of the business apps are those of the last archive")
+        return Verdict(True, CheckLevel.FULL, f"different from the last archive: {'; '.join(reasons)}")
+    return Verdict(False, CheckLevel.FULL, "rows and fixtures of the business apps are those of the last archive")
 
 
-def cheap_looks_could_see(
+def cheap_checks_could_see(
     saved: Saved, now: Fingerprint, fixtures: Mapping[str, str], missing: Collection[str]
 ) -> bool:
     """Given what `by_everything` was given and found different, return whether the rows or the fixtures that the last

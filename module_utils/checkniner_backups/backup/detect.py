@@ -1,6 +1,6 @@
-"""The second and the third look, and the dump, from one snapshot; tried again when a migration stands in the way.
+"""The check of the rows, the full check, and the dump, from one snapshot; again when a migration stands in the way.
 
-`changes.py` says what each look means and decides; here is who reads what, when.
+`changes.py` says what each check means and decides; here is who reads what, when.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from ..errors import ApplicationError, EmptyDatabaseError, LockTimeoutError
 from ..postgres.digest import TableDigest
 from ..state import Fingerprint, Saved
 from . import candidate, changes
-from .changes import Look, Verdict
+from .changes import CheckLevel, Verdict
 from .coverage import Coverage, coverage
 from .fingerprint import FingerprintReader
 from .readers import Part, side_by_side
@@ -36,10 +36,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Dumped:
-    """What looking and dumping came to. Where the verdict is "unchanged", the other fields but `missing` are empty.
+    """What checking and dumping came to. Where the verdict is "unchanged", the other fields but `missing` are empty.
 
     :param memory: what to remember once the store has confirmed the archive; key, size and digest are not known yet
-    :param fault: the full look found a change that a cheap look had not seen
+    :param fault: the full check found a change that a cheap check had not seen
     :param missing: apps whose fixture could not be read, with the reason
     :param apps: the business apps
     """
@@ -52,8 +52,8 @@ class Dumped:
     apps: tuple[str, ...] = ()
 
 
-def look_and_dump(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
-    """Given the job and an empty folder, look closer, and dump into `folder/dataset` where it is needed.
+def check_and_dump(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
+    """Given the job and an empty folder, check the data, and dump into `folder/dataset` where it is needed.
 
     :param meanwhile: is called in a thread of its own once a dump has begun
 
@@ -102,16 +102,16 @@ class _Attempt:
                     "restore an archive: restore.yml -e source=sql; or, in a new application, run its migrations",
                 )
             moment = time.time()
-            cheap, known = self._second_look(snapshot)
-            due = self.job.saved is None or changes.full_look_due(
-                self.job.saved, moment, self.job.settings.full_look_every
+            cheap, known = self._check_rows(snapshot)
+            due = self.job.saved is None or changes.full_check_due(
+                self.job.saved, moment, self.job.settings.full_check_every
             )
             if cheap and self.job.saved and not due and not self.job.force:
                 self.job.state.store_over(self.job.saved, replace(self.job.saved, mark=snapshot.mark))
                 return Dumped(cheap, missing=self.job.saved.missing)
-            return self._third_look(snapshot, moment, cheap, known)
+            return self._check_everything(snapshot, moment, cheap, known)
 
-    def _second_look(self, snapshot: Snapshot) -> tuple[Verdict | None, dict[int, TableDigest]]:
+    def _check_rows(self, snapshot: Snapshot) -> tuple[Verdict | None, dict[int, TableDigest]]:
         """Return "unchanged" or None, and the digests of whole tables that were taken on the way."""
         if self.job.saved is None or not self.job.saved.fingerprint.whole or self.job.force:
             return None, {}
@@ -120,7 +120,7 @@ class _Attempt:
         )
         return changes.by_rows(self.job.saved, now), known
 
-    def _third_look(
+    def _check_everything(
         self, snapshot: Snapshot, moment: float, cheap: Verdict | None, known: dict[int, TableDigest]
     ) -> Dumped:
         from .dump import dump
@@ -169,11 +169,11 @@ class _Attempt:
             self.job.saved, self.job.why_not, memory.fingerprint, memory.fixtures, memory.missing
         )
         if self.job.force and not verdict.changed:
-            verdict = Verdict(True, Look.NONE, "asked for, changed or not")
+            verdict = Verdict(True, CheckLevel.NONE, "asked for, changed or not")
         if not verdict.changed and self.job.saved:
             # Equal but for `django_migrations` perhaps: another app's migration need not be looked into twice.
             seen = replace(
-                self.job.saved, mark=snapshot.mark, full_look_at=moment, fingerprint=memory.fingerprint,
+                self.job.saved, mark=snapshot.mark, full_check_at=moment, fingerprint=memory.fingerprint,
                 missing=memory.missing,
             )  # fmt: skip
             self.job.state.store_over(self.job.saved, seen)
@@ -185,7 +185,7 @@ class _Attempt:
             and same_django
             and not self.job.force
             and self.job.saved is not None
-            and changes.cheap_looks_could_see(self.job.saved, memory.fingerprint, memory.fixtures, memory.missing)
+            and changes.cheap_checks_could_see(self.job.saved, memory.fingerprint, memory.fixtures, memory.missing)
         )
         for warning in memory.warnings:
             log.warning("%s", warning)

@@ -113,7 +113,7 @@ class Seen:
     ahead: str = ""
 
 
-def look_into_store(settings: Settings, state: State, saved: Saved) -> Seen:
+def check_store(settings: Settings, state: State, saved: Saved) -> Seen:
     """Given what was saved last, see whether the store still has it, and as the newest: "unchanged" is worth nothing
     otherwise.
 

@@ -1,6 +1,6 @@
 """A backup, from looking for a change to remembering what was saved.
 
-`tick` reads top to bottom as the stages of the job: look and dump, package, upload. The Ansible modules call the same
+`tick` reads top to bottom as the stages of the job: check and dump, package, upload. The Ansible modules call the same
 three stages one by one; between them, a dataset is a folder.
 """
 
@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 from ..django_app.environment import application_dsn, check_user, owner_dsn
 from ..errors import (
     ArchiveError,
-    CheapLooksError,
     DatabaseError,
     EmptyDatabaseError,
+    MissedChangeError,
     PartialArchiveError,
     StrangerError,
 )
@@ -31,7 +31,7 @@ from ..state import State
 from ..system.files import write_durably
 from . import changes
 from .changes import Verdict
-from .publish import MEMORY, Seen, cut_off, drop_superseded, look_into_store, newest_before, upload
+from .publish import MEMORY, Seen, check_store, cut_off, drop_superseded, newest_before, upload
 from .run import Job
 
 if TYPE_CHECKING:
@@ -78,17 +78,17 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
     """Given the settings, save an archive if and only if the business data changed since the last one.
 
     :param force: save in any case
-    :raises CheapLooksError: an archive was saved that the cheap looks had not asked for
+    :raises MissedChangeError: an archive was saved that the cheap checks had not asked for
     :raises StrangerError: an archive was saved, for another server saves below the same prefix; or all is saved, and
         the store has an archive of the future
     :raises BackupsError: something failed; nothing is remembered as saved, and the next tick makes up for it
     """
     with prepared(settings, force=force) as job:
-        if verdict := first_look(job):
+        if verdict := check_snapshot(job):
             _tell_of_the_future(job)
             return Outcome(verdict, missing=job.saved.missing if job.saved else {})
         with job.state.work_folder() as folder:
-            dumped = look(job, folder, meanwhile=_import_uploader)
+            dumped = check(job, folder, meanwhile=_import_uploader)
             if not dumped.verdict.changed:
                 _tell_of_the_future(job)
                 return Outcome(dumped.verdict, missing=dumped.missing)
@@ -101,8 +101,8 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
             " data; if this server's own state was set back, as by a snapshot of its disk, all is well now",
         )
     if dumped.fault:
-        raise CheapLooksError(
-            f"the daily full comparison found a change that the cheap looks had missed: {dumped.verdict.reason}",
+        raise MissedChangeError(
+            f"the daily full comparison found a change that the cheap checks had missed: {dumped.verdict.reason}",
             f"it is saved as {saved.key}; the application's code may write equal rows in another way since it was last"
             " deployed (a serializer of its own, a library); if not, this is a fault of ours: please report it",
         )
@@ -149,33 +149,33 @@ def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) 
         seen = Seen(saved, why_not)
         if saved and (name := cut_off(settings.state_path)):
             seen = Seen(None, f"the upload of {name} was cut off, and may be in the store all the same")
-        elif saved and not force and not 0 <= time.time() - saved.seen_in_store_at < settings.store_look_every:
-            seen = look_into_store(settings, state, saved)
+        elif saved and not force and not 0 <= time.time() - saved.seen_in_store_at < settings.store_check_every:
+            seen = check_store(settings, state, saved)
         yield Job(
             settings, state, dsn, environment, seen.saved, seen.why_not, force, seen.stranger, seen.ahead,
         )  # fmt: skip
 
 
-def first_look(job: Job) -> Verdict | None:
-    """Given the job, return "unchanged" if the mark alone says so and no full look is due, else None."""
+def check_snapshot(job: Job) -> Verdict | None:
+    """Given the job, return "unchanged" if the snapshot token alone says so and no full check is due, else None."""
     if job.force or job.saved is None or not job.saved.mark:
         return None
-    if changes.full_look_due(job.saved, time.time(), job.settings.full_look_every):
+    if changes.full_check_due(job.saved, time.time(), job.settings.full_check_every):
         return None
     return changes.by_mark(job.saved, cheap_mark(job.dsn))
 
 
-def look(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
-    """Given the job and an empty folder, look closer; where there is something to save, the folder holds it then.
+def check(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
+    """Given the job and an empty folder, check the data; where there is something to save, the folder holds it then.
 
     :param meanwhile: is called in a thread of its own once a dump has begun
 
     :raises EmptyDatabaseError: this server has saved nothing yet, its application is empty, and the store is not
     :raises BackupsError: something failed; nothing is remembered
     """
-    from .detect import look_and_dump
+    from .detect import check_and_dump
 
-    dumped = look_and_dump(job, folder, meanwhile)
+    dumped = check_and_dump(job, folder, meanwhile)
     if dumped.dataset and dumped.memory:
         dataset, memory = dumped.dataset, dumped.memory
         before = newest_before(job.settings, job.state.load(), job.stranger)
@@ -209,7 +209,7 @@ def _warn(job: Job, dataset: Dataset) -> None:
 
 
 def package(settings: Settings, folder: Path) -> Packed:
-    """Given a folder that `look` has filled, write the archive among the local ones and return it.
+    """Given a folder that `check` has filled, write the archive among the local ones and return it.
 
     :raises EncryptionError: a key cannot be used
     :raises DiskError: the disk is full

@@ -89,7 +89,7 @@ def status(settings: Settings, arguments: argparse.Namespace) -> int:
         rows = [
             ["last archive", found.last_key or "none known", size],
             ["its data is of", human_age(found.last_saved_age), ""],
-            ["last full comparison", human_age(found.last_full_look_age), ""],
+            ["last full comparison", human_age(found.last_full_check_age), ""],
             ["local archives", str(found.local_archives), ""],
             *([["last good drill", human_age(found.last_good_drill_age), ""]] if arguments.drill else []),
             *([f"key {key['fingerprint'][-16:]}", _life(key), ""] for key in found.keys),
@@ -136,7 +136,8 @@ def _report(outcome: backups.Outcome, arguments: argparse.Namespace) -> None:
                     "key": outcome.key,
                     "size": outcome.size,
                     "sha256": outcome.sha256,
-                    "look": outcome.verdict.look.name.lower(),
+                    "check_level": outcome.verdict.level.key,
+                    "look": outcome.verdict.level.former_key,
                     "reason": outcome.verdict.reason,
                     "missing": dict(outcome.missing),
                 }

@@ -41,7 +41,7 @@ exit status:
   9   a restore stopped before it changed the running database
   10  what was restored differs from the manifest; the running database is unchanged
   11  the local disk
-  12  saved, but the cheap looks had missed the change (please report it)
+  12  saved, but the cheap checks had missed the change (please report it)
   13  done, but the watchdog could not be told
   14  not saved: the database is empty; on a new server, the archives in the store are to be restored
   15  saved, but another server saves below the same prefix

@@ -24,7 +24,7 @@ class Status:
     last_key: str | None
     last_size: int | None
     last_saved_age: float | None
-    last_full_look_age: float | None
+    last_full_check_age: float | None
     keys: tuple[dict[str, Any], ...]
     local_archives: int
     problems: tuple[str, ...]
@@ -60,7 +60,7 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         last_key=saved.key if saved else None,
         last_size=saved.size if saved else None,
         last_saved_age=now - saved.at if saved else None,
-        last_full_look_age=now - saved.full_look_at if saved else None,
+        last_full_check_age=now - saved.full_check_at if saved else None,
         keys=tuple(_keys(settings)),
         local_archives=len(list(folder.glob("*T*.tar.gz*"))) if folder.is_dir() else 0,
         problems=tuple(problems),

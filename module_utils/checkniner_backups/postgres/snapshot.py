@@ -244,7 +244,7 @@ class Patience:
         self._limit = limit
 
     def check(self) -> None:
-        """Look whether somebody waits for us; call it every now and then while others read.
+        """CheckLevel whether somebody waits for us; call it every now and then while others read.
 
         :raises LockTimeoutError: somebody has waited for longer than the limit
         """

@@ -1,4 +1,4 @@
-"""A tick's looks without a store, in this process: what it would decide, and what its dataset would hold."""
+"""A tick's change checks without a store, in this process: what it would decide, and what its dataset would hold."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from checkniner_backups.backup import changes
 from checkniner_backups.backup import tick as backup
-from checkniner_backups.backup.changes import Look
-from checkniner_backups.backup.detect import Dumped, look_and_dump
+from checkniner_backups.backup.changes import CheckLevel
+from checkniner_backups.backup.detect import Dumped, check_and_dump
 from checkniner_backups.backup.run import Job
 from checkniner_backups.django_app.environment import application_dsn
 from checkniner_backups.settings import Settings, StoreSettings
@@ -21,8 +21,8 @@ from checkniner_backups.state import State
 from .plugins.application import RunningApplication
 
 
-class Looks:
-    """The engine's looks at an application. What a look would save counts as saved."""
+class ChangeChecks:
+    """The engine's change checks of an application. What a check would save counts as saved."""
 
     def __init__(self, application: RunningApplication, folder: Path, **changed: Any) -> None:
         """:param folder: for the state; 0700, empty"""
@@ -46,16 +46,17 @@ class Looks:
         """Change settings."""
         self.settings = replace(self.settings, **changed)
 
-    def look(self, force: bool = False) -> changes.Verdict:
-        """Look as a tick would; return its verdict. `members` holds what the last change dumped, `dumped` the rest."""
+    def check(self, force: bool = False) -> changes.Verdict:
+        """CheckLevel as a tick would; return its verdict. `members` holds what the last change dumped, `dumped` the
+        rest."""
         dsn, environment = application_dsn(self.settings)
         with self.state.lock():
             saved, why_not = changes.comparable(self.state.load(), self.settings.shape(), dsn.place())
             job = Job(self.settings, self.state, dsn, environment, saved, why_not, force)
-            if verdict := backup.first_look(job):
+            if verdict := backup.check_snapshot(job):
                 return verdict
             with self.state.work_folder() as folder:
-                self.dumped = look_and_dump(job, folder)
+                self.dumped = check_and_dump(job, folder)
                 if self.dumped.memory:
                     self.state.store(self.dumped.memory)
                     paths = (folder / "dataset").glob("*.gz")
@@ -82,37 +83,37 @@ class Looks:
 
 
 @pytest.fixture
-def looks(application: RunningApplication, tmp_path: Path) -> Looks:
-    """Looks at the example application; the first one is done: everything is saved."""
-    made = Looks(application, tmp_path)
-    assert made.look().changed
+def checks(application: RunningApplication, tmp_path: Path) -> ChangeChecks:
+    """ChangeChecks at the example application; the first one is done: everything is saved."""
+    made = ChangeChecks(application, tmp_path)
+    assert made.check().changed
     must_be_quiet(made)
     return made
 
 
-def must_be_quiet(looks: Looks) -> None:
-    """Look again: nothing new, by the first look alone; autovacuum may move the mark now and then."""
+def must_be_quiet(checks: ChangeChecks) -> None:
+    """Check again: nothing new, by the snapshot token alone; autovacuum may move the token now and then."""
     for _ in range(20):
-        verdict = looks.look()
+        verdict = checks.check()
         assert not verdict.changed, verdict
-        if verdict.look is Look.MARK:
+        if verdict.level is CheckLevel.SNAPSHOT:
             return
-    raise AssertionError("the first look never settles it")
+    raise AssertionError("the snapshot token never settles it")
 
 
-def must_see(looks: Looks, *where: str) -> None:
-    """Look: the change must be seen, named, saved, and seen once only."""
-    verdict = looks.look()
+def must_see(checks: ChangeChecks, *where: str) -> None:
+    """CheckLevel: the change must be seen, named, saved, and seen once only."""
+    verdict = checks.check()
     assert verdict.changed, verdict
     for each in where:
         assert each in verdict.reason, verdict
-    assert not looks.dumped.fault
-    must_be_quiet(looks)
+    assert not checks.dumped.fault
+    must_be_quiet(checks)
 
 
-def must_ignore(looks: Looks, *allowed: Look) -> None:
-    """Look: nothing may be saved, and no more than these looks may be needed."""
-    verdict = looks.look()
+def must_ignore(checks: ChangeChecks, *allowed: CheckLevel) -> None:
+    """Check: nothing may be saved, and no more than these checks may be needed."""
+    verdict = checks.check()
     assert not verdict.changed, verdict
-    assert verdict.look in (allowed or (Look.MARK, Look.ROWS)), verdict
-    must_be_quiet(looks)
+    assert verdict.level in (allowed or (CheckLevel.SNAPSHOT, CheckLevel.ROWS)), verdict
+    must_be_quiet(checks)
