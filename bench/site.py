@@ -32,7 +32,7 @@ class Machine:
         self.owner = owner_account()
 
     def __enter__(self) -> Machine:
-        self.cluster = self._stack.enter_context(Cluster(settings={"autovacuum": "off"}))  # it moves the mark
+        self.cluster = self._stack.enter_context(Cluster(settings={"autovacuum": "off"}))  # it moves the token
         self.store = self._stack.enter_context(ObjectStore(guard.make_folder("cn-s3")))
         self.keyring = self._stack.enter_context(Keyring())
         self.key = self.keyring.generate("Bench")

@@ -13,8 +13,8 @@ import psycopg
 import pytest
 from checkniner_backups.backup import changes
 from checkniner_backups.postgres.dsn import Dsn
-from checkniner_backups.postgres.mark import mark_of
 from checkniner_backups.postgres.snapshot import exported_snapshot
+from checkniner_backups.postgres.snapshot_token import token_of
 from checkniner_backups.state import Saved
 
 from sandbox.postgres import Cluster
@@ -56,13 +56,13 @@ class Observer:
     def look_cheaply(self, connection: psycopg.Connection[tuple[object, ...]]) -> None:
         """The snapshot check; where it does not settle it, the check of the rows."""
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-        # Or a TRUNCATE between the mark and the truth would make the truth lie: it empties a table under a snapshot.
+        # Or a TRUNCATE between the token and the truth would make the truth lie: it empties a table under a snapshot.
         connection.execute("LOCK TABLE thing, thing_link, other IN ACCESS SHARE MODE")
-        verdict = changes.by_mark(self.saved, mark_of(connection)) if self.saved else None
+        verdict = changes.by_token(self.saved, token_of(connection)) if self.saved else None
         if verdict:
             ((truth,),) = connection.execute(TRUTH).fetchall()
-            assert truth == self.truth, "the mark said unchanged"
-            self.seen["mark"] += 1
+            assert truth == self.truth, "the token said unchanged"
+            self.seen["token"] += 1
         connection.execute("ROLLBACK")
         if not verdict:
             self.look_at_rows()
@@ -85,8 +85,9 @@ class Observer:
             self.seen["rows" if unchanged else "changed"] += 1
             self.truth = str(truth)
             self.saved = Saved(
-                key="db/x", size=1, sha256="", at=0, shape="", source="", mark=snapshot.mark, business_tables=TABLES,
-                ignored={}, fingerprint=now, fixtures={}, full_check_at=0, seen_in_store_at=0, django="",
+                key="db/x", size=1, sha256="", at=0, shape="", source="", snapshot_token=snapshot.token,
+                business_tables=TABLES, ignored={}, fingerprint=now, fixtures={}, full_check_at=0, seen_in_store_at=0,
+                django="",
             )  # fmt: skip
 
 

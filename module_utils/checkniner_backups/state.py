@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 PATIENCE = 300.0
 """Seconds that a person's playbook waits for a tick to end."""
 _VERSION = 1
-_FORMER = {"full_look_at": "full_check_at"}
+_FORMER = {"full_look_at": "full_check_at", "mark": "snapshot_token"}
 """Names of fields that earlier versions wrote, and what they are called now."""
 _TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-")
 """How the names of temporary files and folders in the state folder begin, beside those of the memory."""
@@ -56,7 +56,8 @@ class Saved:
 
     :param shape: `Settings.shape()` at that time
     :param source: which database it was read from, as text
-    :param mark: the newest mark at which the data was known to equal the archive's; empty where there is none
+    :param snapshot_token: the newest snapshot token at which the data was known to equal the archive's; empty where
+        there is none
     :param business_tables: Django's tables of the business apps at that dump, with their schemas
     :param ignored: columns left out of the comparison, by quoted table name
     :param fingerprint: of the business data
@@ -78,7 +79,7 @@ class Saved:
     at: float
     shape: str
     source: str
-    mark: str
+    snapshot_token: str
     business_tables: tuple[str, ...]
     ignored: dict[str, list[str]]
     fingerprint: Fingerprint
@@ -112,7 +113,7 @@ def parse_saved(text: str) -> Saved | None:
         data["warnings"] = tuple(data.get("warnings", ()))
         for name in ("at", "full_check_at", "seen_in_store_at"):
             data[name] = float(data[name])
-        for name in ("key", "shape", "source", "mark"):
+        for name in ("key", "shape", "source", "snapshot_token"):
             if not isinstance(data[name], str):
                 return None
         return Saved(**data)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from checkniner_backups.backup import changes
 from checkniner_backups.postgres.dsn import parse_url
-from checkniner_backups.postgres.mark import cheap_mark
+from checkniner_backups.postgres.snapshot_token import read_token
 from checkniner_backups.state import Saved
 
 from sandbox.postgres import Cluster
@@ -69,21 +69,21 @@ def wait_for(cluster: Cluster) -> None:
 
 
 def test_without_what_tells_server_runs_apart_a_crash_would_hide_a_change(crashing: Cluster) -> None:
-    """Why the mark holds more than the snapshot: after a crash, the same text may stand for other rows."""
+    """Why the token holds more than the snapshot: after a crash, the same text may stand for other rows."""
     dsn = parse_url(crashing.url("history", "writer", "writer"))
     crashing.execute("CHECKPOINT")
     change(crashing, synchronous=False, amount=1)
-    marked = cheap_mark(dsn)
+    marked = read_token(dsn)
     crashing.kill()
     crashing.start()
     snapshots = []
     for amount in range(2, 60):
-        snapshots.append(cheap_mark(dsn).partition("/")[0])
+        snapshots.append(read_token(dsn).partition("/")[0])
         if snapshots[-1] == marked.partition("/")[0]:
             break
         change(crashing, synchronous=True, amount=amount)
     assert snapshots[-1] == marked.partition("/")[0], "transaction ids did not come again"
-    assert cheap_mark(dsn) != marked
+    assert read_token(dsn) != marked
 
 
 def test_a_replaced_cluster_or_database_is_not_taken_for_the_old_one(crashing: Cluster) -> None:
@@ -95,11 +95,11 @@ def test_a_replaced_cluster_or_database_is_not_taken_for_the_old_one(crashing: C
     shutil.copytree(crashing.data, old)
     crashing.account.own(old)
     crashing.start()
-    marks = []
+    tokens = []
     for amount in range(5):
         change(crashing, synchronous=True, amount=amount)
         observer.look()
-        marks.append(cheap_mark(dsn))
+        tokens.append(read_token(dsn))
     crashing.stop()
     shutil.rmtree(crashing.data)
     old.rename(crashing.data)
@@ -108,39 +108,39 @@ def test_a_replaced_cluster_or_database_is_not_taken_for_the_old_one(crashing: C
     for amount in range(5):
         change(crashing, synchronous=True, amount=-amount)
         observer.look()
-        now = cheap_mark(dsn)
-        assert now not in marks
-        repeated += now.partition("/")[0] in {mark.partition("/")[0] for mark in marks}
+        now = read_token(dsn)
+        assert now not in tokens
+        repeated += now.partition("/")[0] in {token.partition("/")[0] for token in tokens}
     assert repeated
     assert observer.seen["changed"] == 10
 
-    before = cheap_mark(dsn)
+    before = read_token(dsn)
     crashing.execute("CREATE DATABASE history_copy TEMPLATE history")
     crashing.execute("ALTER DATABASE history RENAME TO history_old")
     crashing.execute("ALTER DATABASE history_copy RENAME TO history")
-    copied = cheap_mark(dsn)
+    copied = read_token(dsn)
     assert [part for part in range(7) if before.split("/")[part] != copied.split("/")[part]] == [0, 1]
 
     # Another role may see other rows.
     crashing.execute("CREATE ROLE second SUPERUSER LOGIN PASSWORD 'second'")
-    first, second = cheap_mark(dsn), cheap_mark(parse_url(crashing.url("history", "second", "second")))
+    first, second = read_token(dsn), read_token(parse_url(crashing.url("history", "second", "second")))
     assert first.replace("/writer/", "/second/") == second
 
 
 def test_a_standby_has_no_mark(crashing: Cluster) -> None:
     dsn = parse_url(crashing.url("history", "writer", "writer"))
-    assert cheap_mark(dsn)
+    assert read_token(dsn)
     crashing.stop()
     signal_file = crashing.data / "standby.signal"
     signal_file.touch()
     crashing.account.own(signal_file)
     crashing.start()
-    assert cheap_mark(dsn) == ""
-    assert changes.by_mark(Observer(dsn).saved or empty(), "") is None
+    assert read_token(dsn) == ""
+    assert changes.by_token(Observer(dsn).saved or empty(), "") is None
 
 
 def empty() -> Saved:
-    """Return a memory without a mark."""
+    """Return a memory without a token."""
     from tests.unit.test_changes import saved
 
-    return saved(mark="")
+    return saved(snapshot_token="")

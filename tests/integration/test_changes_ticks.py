@@ -85,7 +85,7 @@ def test_an_idle_tick_needs_no_store_no_django_and_no_dump(
     server: Server, application: RunningApplication, gate: Gate, pings: list[str]
 ) -> None:
     assert server.tick()["saved"]
-    while server.tick()["check_level"] != "mark":  # autovacuum may have moved it
+    while server.tick()["check_level"] != "snapshot":  # autovacuum may have moved it
         pass
     python = application.virtualenv / "bin" / "python"
     python.rename(python.with_name("away"))
@@ -171,12 +171,14 @@ def test_the_daily_full_check_saves_what_the_cheap_checks_missed_and_says_whose_
     application.change()
     path = server.state_path / "state.json"
     state = json.loads(path.read_text())
-    # A mark and digests that lie: those of now, as if they had been the saved archive's.
+    # A token and digests that lie: those of now, as if they had been the saved archive's.
     database = application.database.name
     copy = f"{database}_twin"
     application.database.cluster.create_database(copy, application.database.user, database)
     lying = doctored(server, application)
-    path.write_text(json.dumps({**state, "mark": lying["mark"], "fingerprint": lying["fingerprint"]}))
+    path.write_text(
+        json.dumps({**state, "snapshot_token": lying["snapshot_token"], "fingerprint": lying["fingerprint"]})
+    )
     quiet = server.tick()
     assert not quiet["saved"]
     pings.clear()

@@ -14,9 +14,9 @@ import pytest
 from checkniner_backups.backup.dump import _Sql as SqlReader
 from checkniner_backups.errors import DatabaseError, LockTimeoutError, NameNotFoundError, NoDatabaseError
 from checkniner_backups.postgres.dsn import dump_program, parse_url
-from checkniner_backups.postgres.mark import cheap_mark
 from checkniner_backups.postgres.session import connect, server_major
 from checkniner_backups.postgres.snapshot import exported_snapshot
+from checkniner_backups.postgres.snapshot_token import read_token
 
 from sandbox import guard
 from sandbox.postgres import Cluster
@@ -64,7 +64,7 @@ def test_a_wrong_password_is_no_server_that_does_not_run(round_: Round) -> None:
     assert not isinstance(failed.value, NoDatabaseError)
     assert "the server is there" in failed.value.hint
     with pytest.raises(DatabaseError, match="fehlgeschlagen") as failed:
-        cheap_mark(dsn)
+        read_token(dsn)
     assert "the server is there" in failed.value.hint
     with pytest.raises(DatabaseError) as failed, connect(replace(dsn, port="1")):
         pass

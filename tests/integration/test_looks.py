@@ -1,4 +1,4 @@
-"""What change checks rest on: settings, a memory, a mark, a role that may only read; and they leave nothing behind."""
+"""What change checks rest on: settings, a memory, a token, a role that may only read; and they leave nothing behind."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def test_the_daily_full_check_finds_what_lying_cheap_checks_would_hide(checks: C
     checks.application.change()
     saved = checks.state.load()
     assert saved
-    mark = subprocess_mark(checks)
+    token = read_token_elsewhere(checks)
     text = (checks.state.folder / "state.json").read_text()
-    (checks.state.folder / "state.json").write_text(text.replace(saved.mark, mark))
+    (checks.state.folder / "state.json").write_text(text.replace(saved.snapshot_token, token))
     assert checks.check().level is CheckLevel.SNAPSHOT  # it lies, as made
     checks.set(full_check_every=0.0)
     verdict = checks.check()
@@ -65,12 +65,12 @@ def test_the_daily_full_check_finds_what_lying_cheap_checks_would_hide(checks: C
     assert not checks.dumped.fault
 
 
-def subprocess_mark(checks: ChangeChecks) -> str:
-    """Return the database's mark now."""
+def read_token_elsewhere(checks: ChangeChecks) -> str:
+    """Return the database's token now."""
     from checkniner_backups.postgres.dsn import parse_url
-    from checkniner_backups.postgres.mark import cheap_mark
+    from checkniner_backups.postgres.snapshot_token import read_token
 
-    return cheap_mark(parse_url(checks.application.database.url))
+    return read_token(parse_url(checks.application.database.url))
 
 
 def test_the_two_ways_of_taking_the_mark_agree(checks: ChangeChecks) -> None:
@@ -78,8 +78,8 @@ def test_the_two_ways_of_taking_the_mark_agree(checks: ChangeChecks) -> None:
     must_be_quiet(checks)  # which is the proof
     saved = checks.state.load()
     assert saved
-    assert saved.mark.count("/") == 6
-    assert subprocess_mark(checks).partition("/")[2] == saved.mark.partition("/")[2]
+    assert saved.snapshot_token.count("/") == 6
+    assert read_token_elsewhere(checks).partition("/")[2] == saved.snapshot_token.partition("/")[2]
 
 
 def test_a_read_only_role_is_enough_and_what_it_may_not_read_is_an_error(

@@ -12,7 +12,7 @@ from checkniner_backups.backup import dump as dataset
 from checkniner_backups.backup import readers as watching
 from checkniner_backups.django_app import process as fixtures
 from checkniner_backups.errors import DatabaseError, LockTimeoutError
-from checkniner_backups.postgres import mark
+from checkniner_backups.postgres import snapshot_token
 
 from tests.change_checks import ChangeChecks
 from tests.pairs import check, checks, hooked
@@ -174,8 +174,8 @@ def test_what_hangs_is_ended(checks: ChangeChecks, monkeypatch: pytest.MonkeyPat
         hanging = programs / "psql"
         hanging.write_text("#!/bin/sh\nexec sleep 300\n")
         hanging.chmod(0o755)
-        patch.setattr(mark, "client_program", lambda _: hanging)
-        patch.setattr(mark, "_PATIENCE", 1)
+        patch.setattr(snapshot_token, "client_program", lambda _: hanging)
+        patch.setattr(snapshot_token, "_PATIENCE", 1)
         with pytest.raises(DatabaseError, match="no answer within 1 s"):
             checks.check()
 

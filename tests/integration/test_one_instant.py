@@ -142,7 +142,7 @@ def test_what_is_committed_after_the_snapshot_is_in_no_part(
     assert checks.check().changed
     assert check(checks)[0] == 3000
     assert len(checks.rows("checkouts_pilotweight")) == weights
-    # ... and the mark that is remembered is the snapshot's, not one of afterwards.
+    # ... and the token that is remembered is the snapshot's, not one of afterwards.
     verdict = checks.check()
     assert verdict.changed
     assert check(checks)[0] == 3700

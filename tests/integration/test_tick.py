@@ -9,9 +9,9 @@ RunningApplication = plugin.RunningApplication
 
 
 def first_look_decides(server: Server) -> bool:
-    """Tick until the mark alone says "unchanged": another database of the cluster may move it once or twice."""
+    """Tick until the token alone says "unchanged": another database of the cluster may move it once or twice."""
     ticks = [server.tick()]
-    while ticks[-1]["check_level"] != "mark" and len(ticks) < 5:
+    while ticks[-1]["check_level"] != "snapshot" and len(ticks) < 5:
         ticks.append(server.tick())
     assert not any(tick["saved"] for tick in ticks)
     return bool(ticks[-1]["check_level"] == "snapshot")

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from checkniner_backups.backup.changes import CheckLevel
 from checkniner_backups.postgres.dsn import client_program, dump_program, parse_url
-from checkniner_backups.postgres.mark import cheap_mark
 from checkniner_backups.postgres.session import connect, fetch_one
 from checkniner_backups.postgres.snapshot import exported_snapshot
+from checkniner_backups.postgres.snapshot_token import read_token
 
 import tests.plugins.application as plugin
 from sandbox.owner import Account
@@ -47,7 +47,7 @@ def test_an_ordinary_option_is_no_obstacle(database: Database, option: str) -> N
     with connect(dsn) as connection:
         assert fetch_one(connection, "SHOW application_name") == ("checkniner-backups",)
     with exported_snapshot(dsn, 1.0) as snapshot:
-        assert snapshot.mark == cheap_mark(dsn) != ""
+        assert snapshot.token == read_token(dsn) != ""
 
 
 def test_psql_goes_where_psycopg_goes(database: Database) -> None:

@@ -10,8 +10,8 @@ import pytest
 from checkniner_backups.django_app.environment import application_dsn, owner_dsn
 from checkniner_backups.errors import DatabaseError
 from checkniner_backups.postgres.dsn import parse_url
-from checkniner_backups.postgres.mark import cheap_mark
 from checkniner_backups.postgres.session import connect
+from checkniner_backups.postgres.snapshot_token import read_token
 from psycopg import sql
 
 from sandbox.server import Server
@@ -47,7 +47,7 @@ def test_a_server_without_a_connection_left_says_so(saved_and_restored: Round) -
             pass
         assert "no connection left on the server" in failed.value.hint
         with pytest.raises(DatabaseError) as failed:
-            cheap_mark(dsn)
+            read_token(dsn)
         assert "no connection left on the server" in failed.value.hint
 
 
@@ -64,7 +64,7 @@ def test_what_the_url_leaves_open_is_told_by_variables_of_the_application(checks
         dsn, _ = read(checks.settings)
         assert (dsn.user, dsn.password, dsn.host, dsn.port) == (whole.user, whole.password, whole.host, whole.port)
         assert dsn.options == (("connect_timeout", "7"),)
-        assert cheap_mark(dsn)
+        assert read_token(dsn)
         with connect(dsn.to("postgres")):
             pass
     application.change()

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from checkniner_backups.archive.writer import new_file
 from checkniner_backups.backup import changes
-from checkniner_backups.backup.changes import CheckLevel, by_everything, by_mark, by_rows, comparable, full_check_due
+from checkniner_backups.backup.changes import CheckLevel, by_everything, by_rows, by_token, comparable, full_check_due
 from checkniner_backups.state import Fingerprint, Saved, State, parse_saved
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,7 +22,7 @@ def saved(**changed: Any) -> Saved:
     """Return a memory of an archive."""
     memory = Saved(
         key="db/2026-11-22T19:35:00.tar.gz.gpg", size=9, sha256="ab", at=100.0, shape="shape", source="here",
-        mark="1:2:/5", business_tables=("a", "b"), ignored={"public.a": ["c"]}, fingerprint=PRINT,
+        snapshot_token="1:2:/5", business_tables=("a", "b"), ignored={"public.a": ["c"]}, fingerprint=PRINT,
         fixtures={"auth": "x", "checkouts": "y"}, full_check_at=100.0, seen_in_store_at=100.0, django="5.2",
     )  # fmt: skip
     return replace(memory, **changed)
@@ -50,7 +50,7 @@ def test_the_full_look_is_due_after_the_interval_and_when_the_clock_went_back(
 
 @given(st.text(max_size=5), st.text(max_size=5))
 def test_a_mark_settles_it_only_if_there_is_one_and_it_is_the_same(before: str, now: str) -> None:
-    verdict = by_mark(saved(mark=before), now)
+    verdict = by_token(saved(snapshot_token=before), now)
     assert (verdict is not None) == (before == now != "")
     assert verdict is None or not verdict.changed
 
@@ -103,7 +103,7 @@ def test_the_memory_survives_the_disk_and_damage_reads_as_nothing(tmp_path: Path
     younger = {"migrations_table", "warnings", "missing", "inexact", "last_whole", "verified"}  # than the rest
     for name in whole.keys() - younger:
         assert parse_saved(json.dumps({key: value for key, value in whole.items() if key != name})) is None
-    for name, value in (("version", 0), ("at", "noon"), ("mark", None), ("fingerprint", None), ("shape", 5),
+    for name, value in (("version", 0), ("at", "noon"), ("snapshot_token", None), ("fingerprint", None), ("shape", 5),
                         ("fingerprint", {"unknown": 1}), ("seen_in_store_at", [])):  # fmt: skip
         assert parse_saved(json.dumps({**whole, name: value})) is None, name
     for text in ("", "[]", '"x"', "null", "5", "{", saved().to_json()[:-20]):
@@ -117,10 +117,10 @@ def test_a_look_does_not_overwrite_what_was_saved_meanwhile(tmp_path: Path) -> N
     state = State(tmp_path)
     before, by_hand = saved(), saved(key="db/newer", at=200.0)
     state.store(before)
-    state.store_over(before, replace(before, mark="new"))
-    assert state.load() == replace(before, mark="new")
+    state.store_over(before, replace(before, snapshot_token="new"))
+    assert state.load() == replace(before, snapshot_token="new")
     state.store_newer(by_hand)
-    state.store_over(before, replace(before, mark="newest"))
+    state.store_over(before, replace(before, snapshot_token="newest"))
     assert state.load() == by_hand
     state.store_newer(saved(at=150.0))  # an older dump, uploaded late
     assert state.load() == by_hand

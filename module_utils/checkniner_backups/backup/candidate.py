@@ -53,7 +53,7 @@ def with_fixtures(
     fixtures = {app: members[name] for app in apps if app not in left_out and (name := fixture_name(app)) in members}
     return Saved(
         key="", size=0, sha256="", at=moment, shape=job.settings.shape(), source=job.dsn.place(),
-        mark=snapshot.mark,
+        snapshot_token=snapshot.token,
         business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
         full_check_at=moment, seen_in_store_at=0, django=registry.django,
         migrations_table=migrations, warnings=tuple(counted.warnings()),
@@ -71,7 +71,7 @@ def without_django(job: Job, snapshot: Snapshot, dataset: Dataset, *, moment: fl
     fingerprint, _ = take(snapshot, names, migrations, ignored, dataset.digests)
     return Saved(
         key="", size=0, sha256="", at=moment, shape=job.settings.shape(), source=job.dsn.place(),
-        mark=snapshot.mark, business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures={},
+        snapshot_token=snapshot.token, business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures={},
         full_check_at=moment, seen_in_store_at=0, django=last.django if last else "", migrations_table=migrations,
         missing=dict.fromkeys(sorted({*last.fixtures, *last.missing}) if last else [EVERY_APP], broken),
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """Whether the business data changed since the last saved archive: three checks, cheapest first.
 
 1. *The snapshot token* (about a millisecond, no transaction, no Django): the same MVCC snapshot in the same database of
-   the same server run. Sound because visibility is a function of the snapshot alone; see postgres/mark.py.
+   the same server run. Sound because visibility is a function of the snapshot alone; see postgres/snapshot_token.py.
 2. *The rows* (about half a second for a million rows, no Django): SHA-256 over the business tables' rows, their
    columns and types, `django_migrations` and the names of all tables, in one snapshot with every table locked. The
    tables are the ones that Django's registry named at the last dump. Sound because a model can only come, go or change
@@ -103,9 +103,9 @@ def full_check_interval(saved: Saved, every: float) -> float:
     return min(every, _WHILE_PARTIAL) if saved.missing else every
 
 
-def by_mark(saved: Saved, mark: str) -> Verdict | None:
-    """Given the mark now, return "unchanged" if it settles the question, else None."""
-    if mark and mark == saved.mark:
+def by_token(saved: Saved, token: str) -> Verdict | None:
+    """Given the token now, return "unchanged" if it settles the question, else None."""
+    if token and token == saved.snapshot_token:
         return Verdict(False, CheckLevel.SNAPSHOT, "nothing that is visible has changed since the last check")
     return None
 

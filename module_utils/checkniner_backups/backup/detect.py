@@ -107,7 +107,7 @@ class _Attempt:
                 self.job.saved, moment, self.job.settings.full_check_every
             )
             if cheap and self.job.saved and not due and not self.job.force:
-                self.job.state.store_over(self.job.saved, replace(self.job.saved, mark=snapshot.mark))
+                self.job.state.store_over(self.job.saved, replace(self.job.saved, snapshot_token=snapshot.token))
                 return Dumped(cheap, missing=self.job.saved.missing)
             return self._check_everything(snapshot, moment, cheap, known)
 
@@ -173,13 +173,13 @@ class _Attempt:
         if not verdict.changed and self.job.saved:
             # Equal but for `django_migrations` perhaps: another app's migration need not be looked into twice.
             seen = replace(
-                self.job.saved, mark=snapshot.mark, full_check_at=moment, fingerprint=memory.fingerprint,
+                self.job.saved, snapshot_token=snapshot.token, full_check_at=moment, fingerprint=memory.fingerprint,
                 missing=memory.missing,
             )  # fmt: skip
             self.job.state.store_over(self.job.saved, seen)
             return Dumped(verdict, missing=memory.missing)
         same_django = self.job.saved is not None and self.job.saved.django == memory.django
-        unexpected = cheap is not None or self._mark_says_unchanged(snapshot)
+        unexpected = cheap is not None or self._token_says_unchanged(snapshot)
         fault = (
             unexpected
             and same_django
@@ -193,8 +193,8 @@ class _Attempt:
             log.warning("the fixture of %s is not exact, only the SQL is: %s", app, "; ".join(lines))
         return Dumped(verdict, dataset, memory, fault, memory.missing, apps)
 
-    def _mark_says_unchanged(self, snapshot: Snapshot) -> bool:
-        return self.job.saved is not None and changes.by_mark(self.job.saved, snapshot.mark) is not None
+    def _token_says_unchanged(self, snapshot: Snapshot) -> bool:
+        return self.job.saved is not None and changes.by_token(self.job.saved, snapshot.token) is not None
 
     def _start_django(self) -> _Starting | None:
         """Start the application's interpreter; return the work of waiting until Django is there, None if it is."""

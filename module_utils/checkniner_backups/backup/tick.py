@@ -25,7 +25,7 @@ from ..errors import (
     PartialArchiveError,
     StrangerError,
 )
-from ..postgres.mark import cheap_mark
+from ..postgres.snapshot_token import read_token
 from ..settings import Settings
 from ..state import State
 from ..system.files import write_durably
@@ -158,11 +158,11 @@ def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) 
 
 def check_snapshot(job: Job) -> Verdict | None:
     """Given the job, return "unchanged" if the snapshot token alone says so and no full check is due, else None."""
-    if job.force or job.saved is None or not job.saved.mark:
+    if job.force or job.saved is None or not job.saved.snapshot_token:
         return None
     if changes.full_check_due(job.saved, time.time(), job.settings.full_check_every):
         return None
-    return changes.by_mark(job.saved, cheap_mark(job.dsn))
+    return changes.by_token(job.saved, read_token(job.dsn))
 
 
 def check(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:

@@ -3,7 +3,7 @@
 * dsn: a database URL, and the client programs that speak to it
 * session: connections, and the translation of their errors
 * snapshot: locks first, then one exported snapshot, and an eye on who waits for us
-* mark: the one-line answer to "has anything visible changed?"
+* snapshot_token: the one-line answer to "has anything visible changed?"
 * large_objects: what stands in no table
 * extensions: what extensions keep in tables of their own, and comments
 * digest: row counts and digests of tables

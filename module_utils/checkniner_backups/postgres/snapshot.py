@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from ..errors import LockTimeoutError
 from .dsn import Dsn
 from .extensions import ConfigurationTable, configuration_tables
-from .mark import mark_of
 from .session import connect, connect_directly, fetch_all, fetch_one
+from .snapshot_token import token_of
 
 if TYPE_CHECKING:
     from .session import Connection
@@ -91,7 +91,7 @@ class Snapshot:
     connection: Connection
     dsn: Dsn
     name: str
-    mark: str
+    token: str
     tables: tuple[Table, ...]
     search_path: tuple[str, ...]
     lock_timeout: float
@@ -180,7 +180,9 @@ def exported_snapshot(dsn: Dsn, lock_timeout: float) -> Iterator[Snapshot]:
         tables = list_tables(connection)
         if tables != before or configuration_tables(connection) != configuration:
             raise LockTimeoutError(f"{dsn}: tables came or went while they were being locked", "a migration is running")
-        yield Snapshot(connection, dsn, snapshot, mark_of(connection), tables, search_path, lock_timeout, configuration)
+        yield Snapshot(
+            connection, dsn, snapshot, token_of(connection), tables, search_path, lock_timeout, configuration
+        )
         connection.execute("ROLLBACK")
 
 

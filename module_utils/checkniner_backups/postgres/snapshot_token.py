@@ -1,19 +1,19 @@
-"""The mark: a short text that stays the same as long as nothing visible to us has changed. About a millisecond.
+"""The snapshot token: a short text that is the same as long as nothing visible to us has changed. About a millisecond.
 
 Why it is sound. What a session can see is decided by its MVCC snapshot alone. `pg_current_snapshot()` prints that
 snapshot: the oldest transaction still in progress, the next one to be handed out, and those in progress between. Every
 commit that changes a row has a transaction id, and moves one of the three. So, in the same database of the same
-server run, the same text means the same visible rows. The rest of the mark says what "the same server run" is:
+server run, the same text means the same visible rows. The rest of the token says what "the same server run" is:
 
 * the database's OID and the role: another database of the same name, other rows by other rights;
 * the cluster's identifier and timeline: a replaced cluster, a promoted standby, a point-in-time recovery;
 * the postmaster's start and the background writer's `stats_reset`: a crash recovery, after which transaction ids
   that were never written to disk may be handed out again, resets the latter even where the postmaster lives on.
 
-On a standby the snapshot's text does not list transactions in progress, so there is no mark there.
+On a standby the snapshot's text does not list transactions in progress, so there is no token there.
 https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT
 
-The look runs through `psql`: importing psycopg costs ten times as much as the whole look.
+The query runs through `psql`: importing psycopg costs ten times as much as the whole check.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ _PATIENCE = 60
 """Seconds for what takes a millisecond: a server that is not back by then hangs."""
 
 
-def cheap_mark(dsn: Dsn) -> str:
-    """Given a database, return its mark as a new session sees it; empty on a standby.
+def read_token(dsn: Dsn) -> str:
+    """Given a database, return its token as a new session sees it; empty on a standby.
 
     :raises DatabaseError: the server cannot be reached or refuses
     """
@@ -64,7 +64,7 @@ def cheap_mark(dsn: Dsn) -> str:
     return done.stdout.strip()
 
 
-def mark_of(connection: Connection) -> str:
-    """Given a transaction that has its snapshot, return that snapshot's mark; empty on a standby."""
+def token_of(connection: Connection) -> str:
+    """Given a transaction that has its snapshot, return that snapshot's token; empty on a standby."""
     row = connection.execute(_QUERY).fetchone()
     return str(row[0]) if row else ""
