@@ -81,10 +81,10 @@ from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
 def dump(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, check and dump; return the verdict."""
     folder = Path(module.params["path"])
-    with backup.prepared(settings_of(module), force=module.params["force"], patience=PATIENCE) as job:
-        verdict = backup.check_snapshot(job)
+    with backup.prepared(settings_of(module), force=module.params["force"], patience=PATIENCE) as context:
+        verdict = backup.check_snapshot(context)
         members: tuple[Any, ...] = ()
-        missing = job.saved.missing if job.saved else {}
+        missing = context.saved.missing if context.saved else {}
         if verdict is None:
             try:
                 folder.mkdir(mode=0o700)
@@ -92,7 +92,7 @@ def dump(module: AnsibleModule) -> dict[str, Any]:
                 raise DiskError.at(folder, error) from None
             keep = False
             try:
-                dumped = backup.check(job, folder)
+                dumped = backup.check(context, folder)
                 verdict, missing = dumped.verdict, dumped.missing
                 members = dumped.dataset.members if dumped.dataset else ()
                 keep = verdict.changed and not module.check_mode

@@ -13,7 +13,7 @@ from checkniner_backups.backup import changes
 from checkniner_backups.backup import tick as backup
 from checkniner_backups.backup.changes import CheckLevel
 from checkniner_backups.backup.detect import Dumped, check_and_dump
-from checkniner_backups.backup.run import Job
+from checkniner_backups.backup.context import RunContext
 from checkniner_backups.django_app.environment import application_dsn
 from checkniner_backups.settings import Settings, StoreSettings
 from checkniner_backups.state import State
@@ -52,11 +52,11 @@ class ChangeChecks:
         dsn, environment = application_dsn(self.settings)
         with self.state.lock():
             saved, why_not = changes.comparable(self.state.load(), self.settings.shape(), dsn.place())
-            job = Job(self.settings, self.state, dsn, environment, saved, why_not, force)
-            if verdict := backup.check_snapshot(job):
+        context = RunContext(self.settings, self.state, dsn, environment, saved, why_not, force)
+            if verdict := backup.check_snapshot(context):
                 return verdict
             with self.state.work_folder() as folder:
-                self.dumped = check_and_dump(job, folder)
+                self.dumped = check_and_dump(context, folder)
                 if self.dumped.memory:
                     self.state.store(self.dumped.memory)
                     paths = (folder / "dataset").glob("*.gz")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from ..archive.manifest import fixture_name
 from ..state import Fingerprint, Saved
 from . import changes
-from .run import Job
+from .context import RunContext
 
 if TYPE_CHECKING:
     from ..django_app.registry import Registry
@@ -25,7 +25,7 @@ EVERY_APP = "every app"
 
 
 def with_fixtures(
-    job: Job,
+    context: RunContext,
     snapshot: Snapshot,
     dataset: Dataset,
     *,
@@ -38,7 +38,7 @@ def with_fixtures(
     apps, names = counted.apps, counted.tables
     ignored: dict[str, list[str]] = {}
     noisy_apps = set()
-    for path in job.settings.ignored_fields:
+    for path in context.settings.ignored_fields:
         name, column = registry.column_of(path)
         for table in snapshot.in_every_schema(name):
             for each in snapshot.family(table)[0]:
@@ -52,7 +52,7 @@ def with_fixtures(
     left_out = noisy_apps if fingerprint.whole else set()
     fixtures = {app: members[name] for app in apps if app not in left_out and (name := fixture_name(app)) in members}
     return Saved(
-        key="", size=0, sha256="", at=moment, shape=job.settings.shape(), source=job.dsn.place(),
+        key="", size=0, sha256="", at=moment, shape=context.settings.shape(), source=context.dsn.place(),
         snapshot_token=snapshot.token,
         business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
         full_check_at=moment, seen_in_store_at=0, django=registry.django,
@@ -62,15 +62,17 @@ def with_fixtures(
     )  # fmt: skip
 
 
-def without_django(job: Job, snapshot: Snapshot, dataset: Dataset, *, moment: float, broken: str, take: Take) -> Saved:
+def without_django(
+    context: RunContext, snapshot: Snapshot, dataset: Dataset, *, moment: float, broken: str, take: Take
+) -> Saved:
     """Given a dump without fixtures and the reason, return what to remember: last time's tables, or all of them."""
-    last = job.saved
+    last = context.saved
     names = last.business_tables if last else tuple(table.full_name for table in snapshot.tables)
     migrations = last.migrations_table if last else snapshot.full_name(changes.MIGRATIONS_TABLE)
     ignored = last.ignored if last else {}
     fingerprint, _ = take(snapshot, names, migrations, ignored, dataset.digests)
     return Saved(
-        key="", size=0, sha256="", at=moment, shape=job.settings.shape(), source=job.dsn.place(),
+        key="", size=0, sha256="", at=moment, shape=context.settings.shape(), source=context.dsn.place(),
         snapshot_token=snapshot.token, business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures={},
         full_check_at=moment, seen_in_store_at=0, django=last.django if last else "", migrations_table=migrations,
         missing=dict.fromkeys(sorted({*last.fixtures, *last.missing}) if last else [EVERY_APP], broken),

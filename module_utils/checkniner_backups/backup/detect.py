@@ -20,10 +20,10 @@ from ..postgres.digest import TableDigest
 from ..state import Fingerprint, Saved
 from . import candidate, changes
 from .changes import CheckLevel, Verdict
+from .context import RunContext
 from .coverage import Coverage, coverage
 from .fingerprint import FingerprintReader
 from .readers import Part, side_by_side
-from .run import Job
 
 if TYPE_CHECKING:
     from ..django_app.process import FixturesProcess
@@ -52,8 +52,8 @@ class Dumped:
     apps: tuple[str, ...] = ()
 
 
-def check_and_dump(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
-    """Given the job and an empty folder, check the data, and dump into `folder/dataset` where it is needed.
+def check_and_dump(context: RunContext, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
+    """Given the run and an empty folder, check the data, and dump into `folder/dataset` where it is needed.
 
     :param meanwhile: is called in a thread of its own once a dump has begun
 
@@ -61,9 +61,9 @@ def check_and_dump(job: Job, folder: Path, meanwhile: Callable[[], object] = lam
     :raises LockTimeoutError: migrations stood in the way at each attempt
     :raises BackupsError: something failed; nothing is remembered
     """
-    attempts = job.settings.attempts
+    attempts = context.settings.attempts
     with ExitStack() as stack:
-        attempt = _Attempt(job, folder, stack, meanwhile)
+        attempt = _Attempt(context, folder, stack, meanwhile)
         for number in range(1, attempts):
             try:
                 return attempt.run()
@@ -77,7 +77,7 @@ def check_and_dump(job: Job, folder: Path, meanwhile: Callable[[], object] = lam
 class _Attempt:
     """One try after the other. Django, once started, serves the next one as well."""
 
-    job: Job
+    context: RunContext
     folder: Path
     stack: ExitStack
     meanwhile: Callable[[], object]
@@ -90,35 +90,41 @@ class _Attempt:
         from ..postgres.snapshot import exported_snapshot
 
         # Needed for sure, or needed in the attempt before: then before the first lock, for it takes a while.
-        if self.job.saved is None or self.job.force or self.process is not None:
-            with connect_directly(self.job.dsn):
+        if self.context.saved is None or self.context.force or self.process is not None:
+            with connect_directly(self.context.dsn):
                 pass  # what is wrong with the database or its URL is said better here than by Django
             if starting := self._begin_django():
                 self._await_django(starting)
-        with exported_snapshot(self.job.dsn, self.job.settings.lock_timeout) as snapshot:
+        with exported_snapshot(self.context.dsn, self.context.settings.lock_timeout) as snapshot:
             if not snapshot.tables:
                 raise EmptyDatabaseError(
-                    f"the database {self.job.dsn.database} has no tables",
+                    f"the database {self.context.dsn.database} has no tables",
                     "restore an archive: restore.yml -e source=sql; or, in a new application, run its migrations",
                 )
             moment = time.time()
             cheap, known = self._check_rows(snapshot)
-            due = self.job.saved is None or changes.full_check_due(
-                self.job.saved, moment, self.job.settings.full_check_every
+            due = self.context.saved is None or changes.full_check_due(
+                self.context.saved, moment, self.context.settings.full_check_every
             )
-            if cheap and self.job.saved and not due and not self.job.force:
-                self.job.state.store_over(self.job.saved, replace(self.job.saved, snapshot_token=snapshot.token))
-                return Dumped(cheap, missing=self.job.saved.missing)
+            if cheap and self.context.saved and not due and not self.context.force:
+                self.context.state.store_over(
+                    self.context.saved, replace(self.context.saved, snapshot_token=snapshot.token)
+                )
+                return Dumped(cheap, missing=self.context.saved.missing)
             return self._check_everything(snapshot, moment, cheap, known)
 
     def _check_rows(self, snapshot: Snapshot) -> tuple[Verdict | None, dict[int, TableDigest]]:
         """Return "unchanged" or None, and the digests of whole tables that were taken on the way."""
-        if self.job.saved is None or not self.job.saved.fingerprint.whole or self.job.force:
+        if self.context.saved is None or not self.context.saved.fingerprint.whole or self.context.force:
             return None, {}
         now, known = self._fingerprint(
-            snapshot, self.job.saved.business_tables, self.job.saved.migrations_table, self.job.saved.ignored, {}
+            snapshot,
+            self.context.saved.business_tables,
+            self.context.saved.migrations_table,
+            self.context.saved.ignored,
+            {},
         )
-        return changes.by_rows(self.job.saved, now), known
+        return changes.by_rows(self.context.saved, now), known
 
     def _check_everything(
         self, snapshot: Snapshot, moment: float, cheap: Verdict | None, known: dict[int, TableDigest]
@@ -140,7 +146,7 @@ class _Attempt:
             folder = self.folder / "dataset"
             shutil.rmtree(folder, ignore_errors=True)  # of an earlier attempt
             folder.mkdir(mode=0o700)
-            return dump(snapshot, reader, folder, self.job.settings.migration_wait, known, before_fixtures=ready)
+            return dump(snapshot, reader, folder, self.context.settings.migration_wait, known, before_fixtures=ready)
 
         if not self.broken:
             try:
@@ -151,13 +157,13 @@ class _Attempt:
             dataset = attempt(None)
             apps: tuple[str, ...] = ()
             memory = candidate.without_django(
-                self.job, snapshot, dataset, moment=moment, broken=self.broken, take=self._fingerprint
+                self.context, snapshot, dataset, moment=moment, broken=self.broken, take=self._fingerprint
             )
         else:
             counted = self._coverage(process.registry, snapshot)
             apps = counted.apps
             memory = candidate.with_fixtures(
-                self.job,
+                self.context,
                 snapshot,
                 dataset,
                 moment=moment,
@@ -166,26 +172,26 @@ class _Attempt:
                 take=self._fingerprint,
             )
         verdict = changes.by_everything(
-            self.job.saved, self.job.why_not, memory.fingerprint, memory.fixtures, memory.missing
+            self.context.saved, self.context.why_not, memory.fingerprint, memory.fixtures, memory.missing
         )
-        if self.job.force and not verdict.changed:
+        if self.context.force and not verdict.changed:
             verdict = Verdict(True, CheckLevel.NONE, "asked for, changed or not")
-        if not verdict.changed and self.job.saved:
+        if not verdict.changed and self.context.saved:
             # Equal but for `django_migrations` perhaps: another app's migration need not be looked into twice.
             seen = replace(
-                self.job.saved, snapshot_token=snapshot.token, full_check_at=moment, fingerprint=memory.fingerprint,
+                self.context.saved, snapshot_token=snapshot.token, full_check_at=moment, fingerprint=memory.fingerprint,
                 missing=memory.missing,
             )  # fmt: skip
-            self.job.state.store_over(self.job.saved, seen)
+            self.context.state.store_over(self.context.saved, seen)
             return Dumped(verdict, missing=memory.missing)
-        same_django = self.job.saved is not None and self.job.saved.django == memory.django
+        same_django = self.context.saved is not None and self.context.saved.django == memory.django
         unexpected = cheap is not None or self._token_says_unchanged(snapshot)
         fault = (
             unexpected
             and same_django
-            and not self.job.force
-            and self.job.saved is not None
-            and changes.cheap_checks_could_see(self.job.saved, memory.fingerprint, memory.fixtures, memory.missing)
+            and not self.context.force
+            and self.context.saved is not None
+            and changes.cheap_checks_could_see(self.context.saved, memory.fingerprint, memory.fixtures, memory.missing)
         )
         for warning in memory.warnings:
             log.warning("%s", warning)
@@ -194,7 +200,7 @@ class _Attempt:
         return Dumped(verdict, dataset, memory, fault, memory.missing, apps)
 
     def _token_says_unchanged(self, snapshot: Snapshot) -> bool:
-        return self.job.saved is not None and changes.by_token(self.job.saved, snapshot.token) is not None
+        return self.context.saved is not None and changes.by_token(self.context.saved, snapshot.token) is not None
 
     def _start_django(self) -> _Starting | None:
         """Start the application's interpreter; return the work of waiting until Django is there, None if it is."""
@@ -204,9 +210,9 @@ class _Attempt:
             return None
         self.process = self.stack.enter_context(
             FixturesProcess.launch(
-                self.job.settings.virtualenv / "bin" / "python",
-                self.job.settings.application_path,
-                self.job.environment,
+                self.context.settings.virtualenv / "bin" / "python",
+                self.context.settings.application_path,
+                self.context.environment,
                 self.folder,
             )
         )
@@ -233,7 +239,7 @@ class _Attempt:
 
         :raises ApplicationError: nothing was saved yet
         """
-        if self.job.state.load() is None:
+        if self.context.state.load() is None:
             raise error
         log.error("only the SQL can be saved: %s", error.message)
         self.broken = error.message
@@ -241,7 +247,7 @@ class _Attempt:
     def _watched(self, snapshot: Snapshot, part: Part) -> None:
         from ..postgres.snapshot import Patience
 
-        side_by_side([part], Patience(snapshot, self.job.settings.migration_wait))
+        side_by_side([part], Patience(snapshot, self.context.settings.migration_wait))
 
     def _fingerprint(
         self,
@@ -259,7 +265,7 @@ class _Attempt:
         return hashing.fingerprint, hashing.digests
 
     def _coverage(self, registry: Registry, snapshot: Snapshot) -> Coverage:
-        return coverage(registry, self.job.settings.business_apps, snapshot, changes.MIGRATIONS_TABLE)
+        return coverage(registry, self.context.settings.business_apps, snapshot, changes.MIGRATIONS_TABLE)
 
 
 class _Starting(Part):

@@ -1,6 +1,6 @@
 """A backup, from looking for a change to remembering what was saved.
 
-`tick` reads top to bottom as the stages of the job: check and dump, package, upload. The Ansible modules call the same
+`tick` reads top to bottom as the stages of a run: check and dump, package, upload. The Ansible modules call the same
 three stages one by one; between them, a dataset is a folder.
 """
 
@@ -31,8 +31,8 @@ from ..state import State
 from ..system.files import write_durably
 from . import changes
 from .changes import Verdict
+from .context import RunContext
 from .publish import MEMORY, Seen, check_store, cut_off, drop_superseded, newest_before, upload
-from .run import Job
 
 if TYPE_CHECKING:
     from ..archive.writer import Packed
@@ -83,20 +83,20 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
         the store has an archive of the future
     :raises BackupsError: something failed; nothing is remembered as saved, and the next tick makes up for it
     """
-    with prepared(settings, force=force) as job:
-        if verdict := check_snapshot(job):
-            _tell_of_the_future(job)
-            return Outcome(verdict, missing=job.saved.missing if job.saved else {})
-        with job.state.work_folder() as folder:
-            dumped = check(job, folder, meanwhile=_import_uploader)
+    with prepared(settings, force=force) as context:
+        if verdict := check_snapshot(context):
+            _tell_of_the_future(context)
+            return Outcome(verdict, missing=context.saved.missing if context.saved else {})
+        with context.state.work_folder() as folder:
+            dumped = check(context, folder, meanwhile=_import_uploader)
             if not dumped.verdict.changed:
-                _tell_of_the_future(job)
+                _tell_of_the_future(context)
                 return Outcome(dumped.verdict, missing=dumped.missing)
             packed = package(settings, folder)
             saved = upload(settings, folder, packed.path, packed.sha256)
-    if job.stranger:
+    if context.stranger:
         raise StrangerError(
-            f"{job.stranger} in the store was not made by this server; its own data is saved anew as {saved.key}",
+            f"{context.stranger} in the store was not made by this server; its own data is saved anew as {saved.key}",
             "each server needs a prefix of its own (checkniner_backups_s3_prefix), or a restore takes another one's"
             " data; if this server's own state was set back, as by a snapshot of its disk, all is well now",
         )
@@ -106,18 +106,18 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
             f"it is saved as {saved.key}; the application's code may write equal rows in another way since it was last"
             " deployed (a serializer of its own, a library); if not, this is a fault of ours: please report it",
         )
-    _tell_of_the_future(job)
+    _tell_of_the_future(context)
     return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256, dumped.missing)
 
 
-def _tell_of_the_future(job: Job) -> None:
-    """Given the job, whose own work is done, return if the store has no archive of the future.
+def _tell_of_the_future(context: RunContext) -> None:
+    """Given the run, whose own work is done, return if the store has no archive of the future.
 
     :raises StrangerError: it has one
     """
-    if job.ahead:
+    if context.ahead:
         raise StrangerError(
-            f"{job.ahead} in the store is of the future, so no tick of this server made it; all of this server's data"
+            f"{context.ahead} in the store is of the future, so no tick of this server made it; all data of this server"
             " is saved",
             "look who else writes below this prefix, and remove that object with credentials that may; a restore of"
             " the latest archive leaves it out",
@@ -131,8 +131,8 @@ def _import_uploader() -> None:
 
 
 @contextmanager
-def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) -> Iterator[Job]:
-    """Given the settings, yield the job with the lock held.
+def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) -> Iterator[RunContext]:
+    """Given the settings, yield the run's context with the lock held.
 
     :param patience: seconds to wait for another run to end
     :raises BusyError: another run is at work
@@ -151,22 +151,22 @@ def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) 
             seen = Seen(None, f"the upload of {name} was cut off, and may be in the store all the same")
         elif saved and not force and not 0 <= time.time() - saved.seen_in_store_at < settings.store_check_every:
             seen = check_store(settings, state, saved)
-        yield Job(
+        yield RunContext(
             settings, state, dsn, environment, seen.saved, seen.why_not, force, seen.stranger, seen.ahead,
         )  # fmt: skip
 
 
-def check_snapshot(job: Job) -> Verdict | None:
-    """Given the job, return "unchanged" if the snapshot token alone says so and no full check is due, else None."""
-    if job.force or job.saved is None or not job.saved.snapshot_token:
+def check_snapshot(context: RunContext) -> Verdict | None:
+    """Given the run, return "unchanged" if the snapshot token alone says so and no full check is due, else None."""
+    if context.force or context.saved is None or not context.saved.snapshot_token:
         return None
-    if changes.full_check_due(job.saved, time.time(), job.settings.full_check_every):
+    if changes.full_check_due(context.saved, time.time(), context.settings.full_check_every):
         return None
-    return changes.by_token(job.saved, read_token(job.dsn))
+    return changes.by_token(context.saved, read_token(context.dsn))
 
 
-def check(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
-    """Given the job and an empty folder, check the data; where there is something to save, the folder holds it then.
+def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
+    """Given the run and an empty folder, check the data; where there is something to save, the folder holds it then.
 
     :param meanwhile: is called in a thread of its own once a dump has begun
 
@@ -175,14 +175,14 @@ def check(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None
     """
     from .detect import check_and_dump
 
-    dumped = check_and_dump(job, folder, meanwhile)
+    dumped = check_and_dump(context, folder, meanwhile)
     if dumped.dataset and dumped.memory:
         dataset, memory = dumped.dataset, dumped.memory
-        before = newest_before(job.settings, job.state.load(), job.stranger)
-        _keep_the_newest(job, dataset, dumped.apps, before)
-        manifest = dataset.manifest(job.settings.name, _stamp(memory.at, before))
+        before = newest_before(context.settings, context.state.load(), context.stranger)
+        _keep_the_newest(context, dataset, dumped.apps, before)
+        manifest = dataset.manifest(context.settings.name, _stamp(memory.at, before))
         if dumped.missing:
-            known = job.state.load()
+            known = context.state.load()
             last_whole = known.last_whole if known else ""
             told = {"missing": dict(dumped.missing), "last_whole": last_whole}
             manifest = replace(manifest, fixtures={**manifest.fixtures, **told})
@@ -190,18 +190,18 @@ def check(job: Job, folder: Path, meanwhile: Callable[[], object] = lambda: None
         write_durably(folder / _MANIFEST, manifest.to_json())
         write_durably(folder / MEMORY, memory.to_json().encode())
         if dumped.verdict.changed:
-            _warn(job, dataset)
+            _warn(context, dataset)
     return dumped
 
 
-def _warn(job: Job, dataset: Dataset) -> None:
+def _warn(context: RunContext, dataset: Dataset) -> None:
     """Say now what would stop a restore of this archive from SQL: nobody wants to learn it then."""
     from ..postgres.fitness import loading_problems  # a tick that finds nothing new does without it
 
     # Where a URL of its own is set, it is a role's that only reads.
-    role = owner_dsn(job.settings)[0].user if job.settings.database_url else job.dsn.user
+    role = owner_dsn(context.settings)[0].user if context.settings.database_url else context.dsn.user
     try:
-        problems = loading_problems(job.dsn, dataset.database, role)
+        problems = loading_problems(context.dsn, dataset.database, role)
     except DatabaseError as error:
         problems = [f"that could not be looked at: {error.message}"]
     for problem in problems:
@@ -246,13 +246,13 @@ def _stamp(moment: float, before: datetime | None) -> datetime:
     return before + timedelta(seconds=1)
 
 
-def _keep_the_newest(job: Job, dataset: Dataset, apps: Sequence[str], before: datetime | None) -> None:
+def _keep_the_newest(context: RunContext, dataset: Dataset, apps: Sequence[str], before: datetime | None) -> None:
     """A server that was just made again has an empty application; its archive must not become the newest one, for that
     is what its operator is about to restore.
 
     :raises EmptyDatabaseError: so it would be
     """
-    if job.force or before is None or job.state.load() is not None or dataset.fixtures is None:
+    if context.force or before is None or context.state.load() is not None or dataset.fixtures is None:
         return
     if dataset.fixtures.entered(apps):
         return

@@ -10,7 +10,7 @@ from ..state import Saved, State
 
 
 @dataclass(frozen=True)
-class Job:
+class RunContext:
     """What a run has to do. `saved` is what may be compared with; where it is None, `why_not` says why.
 
     :param stranger: key of an archive in the store that is newer than ours; empty where there is none
