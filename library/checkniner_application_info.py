@@ -29,7 +29,7 @@ attributes:
 """
 
 EXAMPLES = """
-- name: CheckLevel which database it is
+- name: Look which database it is
   checkniner_application_info:
     environment_file: /etc/checkniner-backups/checkniner.env
 """

@@ -12,8 +12,8 @@ import pytest
 from checkniner_backups.backup import changes
 from checkniner_backups.backup import tick as backup
 from checkniner_backups.backup.changes import CheckLevel
-from checkniner_backups.backup.detect import Dumped, check_and_dump
 from checkniner_backups.backup.context import RunContext
+from checkniner_backups.backup.detect import Dumped, check_and_dump
 from checkniner_backups.django_app.environment import application_dsn
 from checkniner_backups.settings import Settings, StoreSettings
 from checkniner_backups.state import State
@@ -47,12 +47,12 @@ class ChangeChecks:
         self.settings = replace(self.settings, **changed)
 
     def check(self, force: bool = False) -> changes.Verdict:
-        """CheckLevel as a tick would; return its verdict. `members` holds what the last change dumped, `dumped` the
+        """Check as a tick would; return its verdict. `members` holds what the last change dumped, `dumped` the
         rest."""
         dsn, environment = application_dsn(self.settings)
         with self.state.lock():
             saved, why_not = changes.comparable(self.state.load(), self.settings.shape(), dsn.place())
-        context = RunContext(self.settings, self.state, dsn, environment, saved, why_not, force)
+            context = RunContext(self.settings, self.state, dsn, environment, saved, why_not, force)
             if verdict := backup.check_snapshot(context):
                 return verdict
             with self.state.work_folder() as folder:

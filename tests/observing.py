@@ -49,7 +49,7 @@ class Observer:
     seen: Counter[str] = field(default_factory=Counter)
 
     def look(self) -> None:
-        """CheckLevel once."""
+        """Look once."""
         with psycopg.connect(self.dsn.url(), autocommit=True) as connection:
             self.look_cheaply(connection)
 

@@ -99,7 +99,7 @@ def test_the_administrators_password_is_not_with_the_owner(operated: Operated) -
     done = operated.restore("-e", "drop_previous=true", "--check", "-vvv")
     assert done.returncode == 0, done.stdout[-3000:]
     tasks = re.split(r"^TASK ", done.stdout, flags=re.MULTILINE)
-    (looked,) = (task for task in tasks if "CheckLevel which database the application has]" in task)
+    (looked,) = (task for task in tasks if "Look which database the application has]" in task)
     (dropped,) = (task for task in tasks if "Databases: " in task.partition("\n")[0])
     assert f"{owner.name} " in looked
     assert f"{owner.name} " not in dropped.partition("EXEC")[2]

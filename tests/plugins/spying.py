@@ -50,7 +50,7 @@ class Spy:
             self.look()
 
     def look(self) -> None:
-        """CheckLevel at every process once."""
+        """Look at every process once."""
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
                 with contextlib.suppress(OSError):

@@ -23,7 +23,7 @@ from .changes import CheckLevel, Verdict
 from .context import RunContext
 from .coverage import Coverage, coverage
 from .fingerprint import FingerprintReader
-from .readers import Part, side_by_side
+from .readers import Reader, run_concurrently
 
 if TYPE_CHECKING:
     from ..django_app.process import FixturesProcess
@@ -244,10 +244,10 @@ class _Attempt:
         log.error("only the SQL can be saved: %s", error.message)
         self.broken = error.message
 
-    def _watched(self, snapshot: Snapshot, part: Part) -> None:
-        from ..postgres.snapshot import Patience
+    def _run_reader(self, snapshot: Snapshot, reader: Reader) -> None:
+        from ..postgres.snapshot import LockWaitLimit
 
-        side_by_side([part], Patience(snapshot, self.context.settings.migration_wait))
+        run_concurrently([reader], LockWaitLimit(snapshot, self.context.settings.migration_wait))
 
     def _fingerprint(
         self,
@@ -261,14 +261,14 @@ class _Attempt:
         if hashing.all_known:
             hashing.work(snapshot.connection)
         else:
-            self._watched(snapshot, hashing)
+            self._run_reader(snapshot, hashing)
         return hashing.fingerprint, hashing.digests
 
     def _coverage(self, registry: Registry, snapshot: Snapshot) -> Coverage:
         return coverage(registry, self.context.settings.business_apps, snapshot, changes.MIGRATIONS_TABLE)
 
 
-class _Starting(Part):
+class _Starting(Reader):
     """Waits until the application's Django is there."""
 
     def __init__(self, process: FixturesProcess) -> None:

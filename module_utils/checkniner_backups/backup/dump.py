@@ -1,4 +1,4 @@
-"""The dataset: SQL, fixtures, row counts and digests of one snapshot, read side by side, and checked in the end.
+"""The dataset: SQL, fixtures, row counts and digests of one snapshot, read concurrently, and checked in the end.
 
 Three readers, each with its own locks and the same snapshot: `pg_dump`, the application's own Django (fixtures), and a
 connection that hashes rows. Each writes while it reads, compressed, into one folder, so the disk needs room for the
@@ -31,11 +31,11 @@ from ..postgres.digest import TableDigest, columns_of, digest_table
 from ..postgres.dsn import dump_program
 from ..postgres.facts import database_facts, sequence_facts, table_facts
 from ..postgres.session import reading_hint, server_major
-from ..postgres.snapshot import Patience, Snapshot
+from ..postgres.snapshot import LockWaitLimit, Snapshot
 from ..system.pipes import widen
 from .agreement import check_agreement
 from .copy_rows import RowCounter
-from .readers import Part, RowReader, side_by_side
+from .readers import Reader, RowReader, run_concurrently
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -119,7 +119,7 @@ def dump(
     sql = _Sql(program, snapshot, folder / sql_member_name(database["name"]))
     rows = _Rows(snapshot, known)
     fixtures = _Fixtures(process, snapshot, folder, before_fixtures) if process else None
-    side_by_side([part for part in (sql, fixtures, rows) if part], Patience(snapshot, migration_wait))
+    run_concurrently([reader for reader in (sql, fixtures, rows) if reader], LockWaitLimit(snapshot, migration_wait))
     members = (sql.member, *(fixtures.members if fixtures else ()))
     tables = table_facts(snapshot.connection, snapshot.tables, rows.digests)
     report = fixtures.report if fixtures else None
@@ -139,7 +139,7 @@ def dump(
     return Dataset(members, database, tables, sequences, report, rows.digests, configuration)
 
 
-class _Sql(Part):
+class _Sql(Reader):
     """`pg_dump`, from its pipe into a compressed member, counting the rows of each table on the way."""
 
     def __init__(self, program: Path, snapshot: Snapshot, path: Path) -> None:
@@ -222,13 +222,13 @@ class _KeptMember(MemberWriter):
 
     member: Member
 
-    def __init__(self, path: Path, part: Part) -> None:
+    def __init__(self, path: Path, reader: Reader) -> None:
         super().__init__(path)
-        self._part_of = part
+        self._reader = reader
         self.whole = False
 
     def write(self, data: bytes) -> int:
-        self._part_of.moved += len(data)
+        self._reader.moved += len(data)
         return super().write(data)
 
     def close(self) -> Member:
@@ -237,7 +237,7 @@ class _KeptMember(MemberWriter):
         return self.member
 
 
-class _Fixtures(Part):
+class _Fixtures(Reader):
     """The application's own Django, which reads one fixture per app."""
 
     def __init__(

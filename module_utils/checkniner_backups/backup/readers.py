@@ -1,7 +1,7 @@
-"""Work on a snapshot, side by side in threads, while the session that holds the locks looks who waits for them.
+"""Readers of a snapshot, each in a thread, while the session that holds the locks checks who waits for them.
 
-Nobody is made to wait for longer than a limit, whatever the work is: hashing rows, dumping, or starting Django. And
-nothing hangs for ever: where no part gets on for an hour, all are stopped.
+Nobody waits for these locks longer than a limit, whatever a reader does: hash rows, dump, or start Django. And nothing
+hangs for ever: where no reader makes progress for an hour, all are stopped.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import DatabaseError, LockTimeoutError
-from ..postgres.snapshot import Patience, Snapshot, reader_of
+from ..postgres.snapshot import LockWaitLimit, Snapshot, reader_of
 
 if TYPE_CHECKING:
     from ..postgres.session import Connection
 
 _POLL = 0.2
-"""Seconds between two looks at who waits for our locks."""
+"""Seconds between two questions who waits for our locks."""
 STALL = 3600.0
 """Seconds after which a dump in which nothing moves is given up. A long sort moves nothing, so it is not short."""
 _CANCEL_PATIENCE = 5.0
 """Seconds for the server to take a request to cancel."""
 
 
-class Part(ABC):
-    """One piece of work. `moved` grows as long as it gets on."""
+class Reader(ABC):
+    """One reader. `moved` grows as long as it makes progress."""
 
     moved: int = 0
 
@@ -42,7 +42,7 @@ class Part(ABC):
         """Let `read` come to an end soon, from any thread, also before it began."""
 
 
-class RowReader(Part):
+class RowReader(Reader):
     """Work on rows, over a connection of its own with the snapshot and its own locks."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -68,24 +68,24 @@ class RowReader(Part):
             self._cancel()
 
 
-def side_by_side(parts: Sequence[Part], patience: Patience) -> None:
-    """Given pieces of work, do all of them at once; when one fails, or somebody has waited too long, stop the others.
+def run_concurrently(readers: Sequence[Reader], limit: LockWaitLimit) -> None:
+    """Given readers, run all of them at once; when one fails, or somebody has waited too long, stop the others.
 
     :raises LockTimeoutError: a lock was not to be had, or somebody waited too long: try again from a new snapshot
-    :raises BackupsError: what a part raised; of several, the lock's time-out, which is the cause of the others
+    :raises BackupsError: what a reader raised; of several, the lock's time-out, which is the cause of the others
     """
-    with ThreadPoolExecutor(len(parts), "reader") as pool:
-        futures = [pool.submit(part.read) for part in parts]
+    with ThreadPoolExecutor(len(readers), "reader") as pool:
+        futures = [pool.submit(reader.read) for reader in readers]
         try:
-            _watch(parts, futures, patience)
+            _watch(readers, futures, limit)
         except BaseException:
-            for part in parts:
+            for reader in readers:
                 with suppress(Exception):  # one that cannot be stopped must not keep the others running
-                    part.stop()
+                    reader.stop()
             raise
 
 
-def _watch(parts: Sequence[Part], futures: Sequence[Future[None]], patience: Patience) -> None:
+def _watch(readers: Sequence[Reader], futures: Sequence[Future[None]], limit: LockWaitLimit) -> None:
     pending = set(futures)
     moved, since = -1, 0.0
     while pending:
@@ -94,9 +94,9 @@ def _watch(parts: Sequence[Part], futures: Sequence[Future[None]], patience: Pat
         if failures:
             # Of several, the lock's time-out is the cause: it can be tried again.
             raise next((each for each in failures if isinstance(each, LockTimeoutError)), failures[0])
-        now, total = time.monotonic(), sum(part.moved for part in parts)
+        now, total = time.monotonic(), sum(reader.moved for reader in readers)
         if total != moved:
             moved, since = total, now
         elif pending and now - since > STALL:
             raise DatabaseError(f"nothing moved for {STALL:.0f} s: the backup was stopped", "look at the server's load")
-        patience.check()
+        limit.check()

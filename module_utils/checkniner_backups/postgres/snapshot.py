@@ -237,7 +237,7 @@ def list_tables(connection: Connection) -> tuple[Table, ...]:
     return tuple(Table(oid, schema, name, kind, quoted, tuple(more)) for oid, schema, name, kind, quoted, more in found)
 
 
-class Patience:
+class LockWaitLimit:
     """How long somebody may be made to wait for our locks."""
 
     def __init__(self, snapshot: Snapshot, limit: float) -> None:
@@ -246,7 +246,7 @@ class Patience:
         self._limit = limit
 
     def check(self) -> None:
-        """CheckLevel whether somebody waits for us; call it every now and then while others read.
+        """Check whether somebody waits for us; call it every now and then while others read.
 
         :raises LockTimeoutError: somebody has waited for longer than the limit
         """

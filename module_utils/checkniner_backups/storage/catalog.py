@@ -102,7 +102,7 @@ def find_newest(store: Listing) -> Newest:
     if first is None or first.stamp <= (until := latest_stamp(first.modified)):
         return Newest(first)
     log.warning(
-        "%s in %s is of %s UTC, which is in the future: it is left out. CheckLevel who else writes there",
+        "%s in %s is of %s UTC, which is in the future: it is left out. Look who else writes there",
         first.key, store, _text(first.stamp),
     )  # fmt: skip
     return Newest(next(_walk(store, "", _text(until)), None), first)
