@@ -51,14 +51,14 @@ class ChangeChecks:
         rest."""
         dsn, environment = application_dsn(self.settings)
         with self.state.lock():
-            saved, why_not = changes.comparable(self.state.load(), self.settings.shape(), dsn.place())
+            saved, why_not = changes.comparable(self.state.load(), self.settings.archive_settings(), dsn.database_id())
             context = RunContext(self.settings, self.state, dsn, environment, saved, why_not, force)
             if verdict := backup.check_snapshot(context):
                 return verdict
             with self.state.work_folder() as folder:
                 self.dumped = check_and_dump(context, folder)
-                if self.dumped.memory:
-                    self.state.store(self.dumped.memory)
+                if candidate := self.dumped.candidate:
+                    self.state.store(candidate.published("", 0, "", now=0, verified=True))
                     paths = (folder / "dataset").glob("*.gz")
                     self.members = {path.stem: gzip.decompress(path.read_bytes()) for path in paths}
         return self.dumped.verdict

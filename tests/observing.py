@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 import psycopg
 import pytest
 from checkniner_backups.backup import changes
+from checkniner_backups.last_backup import LastBackup
 from checkniner_backups.postgres.dsn import Dsn
 from checkniner_backups.postgres.snapshot import exported_snapshot
 from checkniner_backups.postgres.snapshot_token import token_of
-from checkniner_backups.state import Saved
 
 from sandbox.postgres import Cluster
 
@@ -44,7 +44,7 @@ class Observer:
     """ChangeChecks as ticks do, the snapshot and the rows, and compares each verdict with the truth."""
 
     dsn: Dsn
-    saved: Saved | None = None
+    saved: LastBackup | None = None
     truth: str = ""
     seen: Counter[str] = field(default_factory=Counter)
 
@@ -84,8 +84,8 @@ class Observer:
             assert unchanged == (truth == self.truth), "the rows' digest and the truth disagree"
             self.seen["rows" if unchanged else "changed"] += 1
             self.truth = str(truth)
-            self.saved = Saved(
-                key="db/x", size=1, sha256="", at=0, shape="", source="", snapshot_token=snapshot.token,
+            self.saved = LastBackup(
+                key="db/x", size=1, sha256="", at=0, archive_settings="", database_id="", snapshot_token=snapshot.token,
                 business_tables=TABLES, ignored={}, fingerprint=now, fixtures={}, full_check_at=0, seen_in_store_at=0,
                 django="",
             )  # fmt: skip

@@ -150,7 +150,7 @@ class EmptyDatabaseError(BackupsError):
     exit_status = 14
 
 
-class StrangerError(BackupsError):
+class PrefixConflictError(BackupsError):
     """Another server saves below the same prefix: its archives and this one's cannot be told apart in a restore."""
 
     exit_status = 15

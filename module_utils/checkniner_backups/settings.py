@@ -77,10 +77,10 @@ class Settings:
         """The folder for what must not outlive the run that made it."""
         return self.state_path / "work"
 
-    def shape(self) -> str:
-        """Given nothing but itself, return the settings that decide what an archive holds and where, as one text.
+    def archive_settings(self) -> str:
+        """Return those settings that decide what an archive holds and where it is, as one text.
 
-        A remembered "already saved" is only worth something for the same shape: another recipient, bucket or list of
+        A remembered "already saved" is only worth something under the same ones: another recipient, bucket or list of
         apps makes the next tick save again.
         """
         parts = [

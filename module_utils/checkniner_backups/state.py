@@ -1,22 +1,21 @@
 """What this server remembers between ticks, and the lock that keeps ticks apart.
 
-The memory moves only after the store has confirmed an upload; losing it costs one archive too many, never one too few.
+The last backup is remembered only after the store has confirmed an upload; losing it costs one archive too many, never
+one too few.
 """
 
 from __future__ import annotations
 
 import fcntl
-import json
 import logging
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from .errors import BusyError, DiskError, SettingsError
+from .last_backup import LastBackup, parse
 from .system.files import write_durably
 from .system.stale_files import held, sweep
 
@@ -24,101 +23,10 @@ log = logging.getLogger(__name__)
 
 PATIENCE = 300.0
 """Seconds that a person's playbook waits for a tick to end."""
-_VERSION = 1
-_FORMER = {"full_look_at": "full_check_at", "mark": "snapshot_token"}
-"""Names of fields that earlier versions wrote, and what they are called now."""
 _TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-")
-"""How the names of temporary files and folders in the state folder begin, beside those of the memory."""
+"""How the names of temporary files and folders in the state folder begin, beside those of the last backup."""
 _DAY = 86400.0
 """Seconds: no playbook takes so long from its dump to its upload."""
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """What the business data looked like at one snapshot.
-
-    :param tables: digest (hex) of the rows of each business table, by quoted name
-    :param catalogue: digest (hex) of those tables' columns and types
-    :param schema: digest (hex) of `django_migrations` and of the names of all tables, business or not: a difference
-        there has to be looked into, and is no change by itself
-    :param whole: whether `tables` covers all business data; not where one is a view, or has its rows in other tables
-    """
-
-    tables: dict[str, str] = field(default_factory=dict)
-    catalogue: str = ""
-    schema: str = ""
-    whole: bool = True
-
-
-@dataclass(frozen=True)
-class Saved:
-    """The last archive that the store confirmed. Times are seconds since the epoch, UTC.
-
-    :param shape: `Settings.shape()` at that time
-    :param source: which database it was read from, as text
-    :param snapshot_token: the newest snapshot token at which the data was known to equal the archive's; empty where
-        there is none
-    :param business_tables: Django's tables of the business apps at that dump, with their schemas
-    :param ignored: columns left out of the comparison, by quoted table name
-    :param fingerprint: of the business data
-    :param fixtures: digest (hex) of each business app's fixture
-    :param full_check_at: when the last full comparison was made
-    :param seen_in_store_at: when the archive was last seen there
-    :param django: version of Django that wrote the fixtures
-    :param migrations_table: where Django notes the migrations, with its schema
-    :param warnings: what is outside of this archive, or may change unnoticed; one text each
-    :param missing: the apps whose fixture the archive lacks, with the reason
-    :param inexact: the apps whose fixture is not exact, with what is not
-    :param last_whole: key of the newest archive that lacked nothing; empty where there is none
-    :param verified: whether what the store computed of the archive is known to be what was sent
-    """
-
-    key: str
-    size: int
-    sha256: str
-    at: float
-    shape: str
-    source: str
-    snapshot_token: str
-    business_tables: tuple[str, ...]
-    ignored: dict[str, list[str]]
-    fingerprint: Fingerprint
-    fixtures: dict[str, str]
-    full_check_at: float
-    seen_in_store_at: float
-    django: str
-    migrations_table: str = "django_migrations"
-    warnings: tuple[str, ...] = ()
-    missing: dict[str, str] = field(default_factory=dict)
-    inexact: dict[str, list[str]] = field(default_factory=dict)
-    last_whole: str = ""
-    verified: bool = True
-
-    def to_json(self) -> str:
-        """Return this as JSON."""
-        return json.dumps({"version": _VERSION, **asdict(self)}, indent=1)
-
-
-def parse_saved(text: str) -> Saved | None:
-    """Given JSON, return what it says was saved, or None where it is damaged or not of this version."""
-    try:
-        data: dict[str, Any] = json.loads(text)
-        if data.pop("version") != _VERSION:
-            return None
-        for former, name in _FORMER.items():
-            if former in data:
-                data[name] = data.pop(former)
-        data["fingerprint"] = Fingerprint(**data["fingerprint"])
-        data["business_tables"] = tuple(data["business_tables"])
-        data["warnings"] = tuple(data.get("warnings", ()))
-        for name in ("at", "full_check_at", "seen_in_store_at"):
-            data[name] = float(data[name])
-        for name in ("key", "shape", "source", "snapshot_token"):
-            if not isinstance(data[name], str):
-                return None
-        return Saved(**data)
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return None
 
 
 def _locked(descriptor: int) -> bool:
@@ -167,20 +75,20 @@ class State:
         finally:
             os.close(descriptor)
 
-    def load(self) -> Saved | None:
-        """Return what was last saved, or None where that is not known."""
+    def load(self) -> LastBackup | None:
+        """Return the last backup, or None where that is not known."""
         try:
-            return parse_saved(self._file.read_text(errors="replace"))
+            return parse(self._file.read_text(errors="replace"), LastBackup)
         except OSError:
             # Unknown is safe: the next tick saves.
             return None
 
-    def store(self, saved: Saved) -> None:
-        """Remember, so that a power cut leaves either the old memory or the new one."""
+    def store(self, saved: LastBackup) -> None:
+        """Remember, so that a power cut leaves either the old state or the new one."""
         with self._writing():
             write_durably(self._file, saved.to_json().encode())
 
-    def store_over(self, before: Saved, saved: Saved) -> None:
+    def store_over(self, before: LastBackup, saved: LastBackup) -> None:
         """Given what was remembered when a check began, remember `saved`; not if something else is remembered by now.
 
         A playbook uploads between its steps without the lock. What it saved is the newest archive then, and a check
@@ -190,8 +98,8 @@ class State:
             if self.load() == before:
                 write_durably(self._file, saved.to_json().encode())
 
-    def store_newer(self, saved: Saved) -> None:
-        """Remember, unless something newer of the same shape was saved meanwhile: that is what to compare with.
+    def store_newer(self, saved: LastBackup) -> None:
+        """Remember, unless something newer under the same settings was saved meanwhile: that is what to compare with.
 
         Keys tell which is newer: they rise, also where the clock was set back; not where it was set back by days.
         """
@@ -202,7 +110,7 @@ class State:
             if (
                 newer is None
                 or newer.key <= saved.key
-                or newer.shape != saved.shape
+                or newer.archive_settings != saved.archive_settings
                 or (is_far_ahead(newer.key) and not is_far_ahead(saved.key))
             ):
                 write_durably(self._file, saved.to_json().encode())
@@ -213,7 +121,7 @@ class State:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
-        """Keep other writers of the memory out for a moment: a lock of its own, on the folder itself."""
+        """Keep other writers of the state out for a moment: a lock of its own, on the folder itself."""
         try:
             descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError as error:

@@ -10,9 +10,9 @@ import time
 import psycopg
 import pytest
 from checkniner_backups.backup import changes
+from checkniner_backups.last_backup import LastBackup
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.snapshot_token import read_token
-from checkniner_backups.state import Saved
 
 from sandbox.postgres import Cluster
 from tests.observing import Observer, crashing
@@ -139,7 +139,7 @@ def test_a_standby_has_no_mark(crashing: Cluster) -> None:
     assert changes.by_token(Observer(dsn).saved or empty(), "") is None
 
 
-def empty() -> Saved:
+def empty() -> LastBackup:
     """Return a memory without a token."""
     from tests.unit.test_changes import saved
 

@@ -131,7 +131,7 @@ def test_a_pooler_put_in_between_stops_the_next_changed_tick(application: Runnin
         saved = checks.state.load()
         assert saved
         url = pooled(application.database, pooler)
-        checks.state.store_over(saved, type(saved)(**{**vars(saved), "source": parse_url(url).place()}))
+        checks.state.store_over(saved, type(saved)(**{**vars(saved), "database_id": parse_url(url).database_id()}))
         checks.set(database_url=url)
         assert not checks.check().changed  # an idle tick leaves nothing behind, and is as cheap as ever
         application.change()

@@ -90,9 +90,9 @@ class Proven:
         self.change("CREATE ROLE {other} ROLE {owner}")
         checks = ChangeChecks(application, folder)
         checks.check()
-        dataset, memory = checks.dumped.dataset, checks.dumped.memory
+        dataset, candidate = checks.dumped.dataset, checks.dumped.candidate
         assert dataset
-        assert memory
+        assert candidate
         self.manifest: Manifest = dataset.manifest("checkniner", datetime.now(timezone.utc))
         self.dsn: Dsn = parse_url(application.database.url)
 

@@ -11,30 +11,31 @@ import pytest
 from checkniner_backups.archive.writer import new_file
 from checkniner_backups.backup import changes
 from checkniner_backups.backup.changes import CheckLevel, by_everything, by_rows, by_token, comparable, full_check_due
-from checkniner_backups.state import Fingerprint, Saved, State, parse_saved
+from checkniner_backups.last_backup import Fingerprint, LastBackup, parse
+from checkniner_backups.state import State
 from hypothesis import given
 from hypothesis import strategies as st
 
 PRINT = Fingerprint({"public.a": "1", "public.b": "2"}, "columns", "schema")
 
 
-def saved(**changed: Any) -> Saved:
-    """Return a memory of an archive."""
-    memory = Saved(
-        key="db/2026-11-22T19:35:00.tar.gz.gpg", size=9, sha256="ab", at=100.0, shape="shape", source="here",
-        snapshot_token="1:2:/5", business_tables=("a", "b"), ignored={"public.a": ["c"]}, fingerprint=PRINT,
-        fixtures={"auth": "x", "checkouts": "y"}, full_check_at=100.0, seen_in_store_at=100.0, django="5.2",
+def saved(**changed: Any) -> LastBackup:
+    """Return what is remembered of an archive."""
+    before = LastBackup(
+        key="db/2026-11-22T19:35:00.tar.gz.gpg", size=9, sha256="ab", at=100.0, archive_settings="settings",
+        database_id="here", snapshot_token="1:2:/5", business_tables=("a", "b"), ignored={"public.a": ["c"]},
+        fingerprint=PRINT, fixtures={"auth": "x", "checkouts": "y"}, full_check_at=100.0, seen_in_store_at=100.0, django="5.2",
     )  # fmt: skip
-    return replace(memory, **changed)
+    return replace(before, **changed)
 
 
-def test_only_a_memory_of_the_same_shape_and_source_is_compared_with() -> None:
-    memory = saved()
-    assert comparable(memory, "shape", "here") == (memory, "")
+def test_only_a_backup_of_the_same_database_under_the_same_settings_is_compared_with() -> None:
+    before = saved()
+    assert comparable(before, "settings", "here") == (before, "")
     for found, why_not in (
-        (comparable(None, "shape", "here"), "nothing is known"),
-        (comparable(memory, "other", "here"), "settings"),
-        (comparable(memory, "shape", "there"), "the last archive is of here"),
+        (comparable(None, "settings", "here"), "nothing is known"),
+        (comparable(before, "other", "here"), "settings"),
+        (comparable(before, "settings", "there"), "the last archive is of here"),
     ):
         assert found[0] is None
         assert why_not in found[1]
@@ -102,12 +103,13 @@ def test_the_memory_survives_the_disk_and_damage_reads_as_nothing(tmp_path: Path
     whole = json.loads(saved().to_json())
     younger = {"migrations_table", "warnings", "missing", "inexact", "last_whole", "verified"}  # than the rest
     for name in whole.keys() - younger:
-        assert parse_saved(json.dumps({key: value for key, value in whole.items() if key != name})) is None
-    for name, value in (("version", 0), ("at", "noon"), ("snapshot_token", None), ("fingerprint", None), ("shape", 5),
-                        ("fingerprint", {"unknown": 1}), ("seen_in_store_at", [])):  # fmt: skip
-        assert parse_saved(json.dumps({**whole, name: value})) is None, name
+        assert parse(json.dumps({key: value for key, value in whole.items() if key != name}), LastBackup) is None
+    for name, value in (("version", 0), ("at", "noon"), ("snapshot_token", None), ("fingerprint", None),
+                        ("archive_settings", 5), ("fingerprint", {"unknown": 1}),
+                        ("seen_in_store_at", [])):  # fmt: skip
+        assert parse(json.dumps({**whole, name: value}), LastBackup) is None, name
     for text in ("", "[]", '"x"', "null", "5", "{", saved().to_json()[:-20]):
-        assert parse_saved(text) is None
+        assert parse(text, LastBackup) is None
     state.forget()
     state.forget()
     assert state.load() is None
@@ -124,8 +126,8 @@ def test_a_look_does_not_overwrite_what_was_saved_meanwhile(tmp_path: Path) -> N
     assert state.load() == by_hand
     state.store_newer(saved(at=150.0))  # an older dump, uploaded late
     assert state.load() == by_hand
-    state.store_newer(saved(at=150.0, shape="other"))
-    assert state.load() == saved(at=150.0, shape="other")
+    state.store_newer(saved(at=150.0, archive_settings="other"))
+    assert state.load() == saved(at=150.0, archive_settings="other")
 
 
 def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path: Path) -> None:

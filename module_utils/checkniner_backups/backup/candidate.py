@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..archive.manifest import fixture_name
-from ..state import Fingerprint, Saved
+from ..last_backup import Candidate, Fingerprint
 from . import changes
 from .context import RunContext
 
@@ -33,7 +33,7 @@ def with_fixtures(
     registry: Registry,
     counted: Coverage,
     take: Take,
-) -> Saved:
+) -> Candidate:
     """Given a dump with fixtures, return what to remember of the archive once it is published."""
     apps, names = counted.apps, counted.tables
     ignored: dict[str, list[str]] = {}
@@ -51,11 +51,11 @@ def with_fixtures(
     # A field that is ignored stands in the fixture all the same: there the rows' digests decide alone, if they can.
     left_out = noisy_apps if fingerprint.whole else set()
     fixtures = {app: members[name] for app in apps if app not in left_out and (name := fixture_name(app)) in members}
-    return Saved(
-        key="", size=0, sha256="", at=moment, shape=context.settings.shape(), source=context.dsn.place(),
+    return Candidate(
+        at=moment, archive_settings=context.settings.archive_settings(), database_id=context.dsn.database_id(),
         snapshot_token=snapshot.token,
         business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
-        full_check_at=moment, seen_in_store_at=0, django=registry.django,
+        full_check_at=moment, django=registry.django,
         migrations_table=migrations, warnings=tuple(counted.warnings()),
         missing=dict(report.missing) if report else {},
         inexact={app: list(lines) for app, lines in report.inexact.items()} if report else {},
@@ -64,16 +64,16 @@ def with_fixtures(
 
 def without_django(
     context: RunContext, snapshot: Snapshot, dataset: Dataset, *, moment: float, broken: str, take: Take
-) -> Saved:
+) -> Candidate:
     """Given a dump without fixtures and the reason, return what to remember: last time's tables, or all of them."""
     last = context.saved
     names = last.business_tables if last else tuple(table.full_name for table in snapshot.tables)
     migrations = last.migrations_table if last else snapshot.full_name(changes.MIGRATIONS_TABLE)
     ignored = last.ignored if last else {}
     fingerprint, _ = take(snapshot, names, migrations, ignored, dataset.digests)
-    return Saved(
-        key="", size=0, sha256="", at=moment, shape=context.settings.shape(), source=context.dsn.place(),
+    return Candidate(
+        at=moment, archive_settings=context.settings.archive_settings(), database_id=context.dsn.database_id(),
         snapshot_token=snapshot.token, business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures={},
-        full_check_at=moment, seen_in_store_at=0, django=last.django if last else "", migrations_table=migrations,
+        full_check_at=moment, django=last.django if last else "", migrations_table=migrations,
         missing=dict.fromkeys(sorted({*last.fixtures, *last.missing}) if last else [EVERY_APP], broken),
     )  # fmt: skip

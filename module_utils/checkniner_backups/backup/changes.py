@@ -14,7 +14,7 @@
    fixtures of the business apps. It decides in the end, and runs once a day even where the cheap checks see nothing.
 
 "Unchanged" is only ever said against an archive that the store has confirmed, made from the same database under the
-same settings (their shape: apps, ignored fields, recipients, bucket, prefix, format). A token that was taken in the
+same settings (apps, ignored fields, recipients, bucket, prefix, format). A token that was taken in the
 very snapshot in which the second or the full check found equality may replace the remembered one; digests stay those of
 the saved archive.
 
@@ -30,7 +30,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ..state import Fingerprint, Saved
+from ..last_backup import Fingerprint, LastBackup
 
 if TYPE_CHECKING:
     from ..postgres.digest import TableDigest
@@ -74,19 +74,19 @@ class Verdict:
         return f"{'changed' if self.changed else 'unchanged'} ({self.level.value}): {self.reason}"
 
 
-def comparable(saved: Saved | None, shape: str, source: str) -> tuple[Saved | None, str]:
-    """Given what was last saved, and the settings' shape and the database now, return it if it may be compared with,
+def comparable(saved: LastBackup | None, archive_settings: str, database_id: str) -> tuple[LastBackup | None, str]:
+    """Given what was last saved, and the archive's settings and the database now, return it if it may be compared with,
     else why not."""
     if saved is None:
         return None, "nothing is known to be in the store"
-    if saved.shape != shape:
-        return None, "the settings that shape an archive have changed"
-    if saved.source != source:
-        return None, f"the last archive is of {saved.source}"
+    if saved.archive_settings != archive_settings:
+        return None, "the settings that decide what an archive holds have changed"
+    if saved.database_id != database_id:
+        return None, f"the last archive is of {saved.database_id}"
     return saved, ""
 
 
-def full_check_due(saved: Saved, now: float, every: float) -> bool:
+def full_check_due(saved: LastBackup, now: float, every: float) -> bool:
     """Given the time (seconds since the epoch) and the interval (seconds), return whether everything is to be compared.
 
     A clock that went back makes it due as well.
@@ -94,7 +94,7 @@ def full_check_due(saved: Saved, now: float, every: float) -> bool:
     return not 0 <= now - saved.full_check_at < full_check_interval(saved, every)
 
 
-def full_check_interval(saved: Saved, every: float) -> float:
+def full_check_interval(saved: LastBackup, every: float) -> float:
     """Given the interval (seconds) of the settings, return the one that counts: shorter while a fixture is missing.
 
     What mends a fixture may be a new version of the application's code, which changes no row: only the full comparison
@@ -103,14 +103,14 @@ def full_check_interval(saved: Saved, every: float) -> float:
     return min(every, _WHILE_PARTIAL) if saved.missing else every
 
 
-def by_token(saved: Saved, token: str) -> Verdict | None:
+def by_token(saved: LastBackup, token: str) -> Verdict | None:
     """Given the token now, return "unchanged" if it settles the question, else None."""
     if token and token == saved.snapshot_token:
         return Verdict(False, CheckLevel.SNAPSHOT, "nothing that is visible has changed since the last check")
     return None
 
 
-def by_rows(saved: Saved, now: Fingerprint) -> Verdict | None:
+def by_rows(saved: LastBackup, now: Fingerprint) -> Verdict | None:
     """Given the business data's fingerprint now, return "unchanged" if it covers everything and is equal, else None."""
     if now.whole and now == saved.fingerprint:
         return Verdict(False, CheckLevel.ROWS, "the business data's rows are those of the last archive")
@@ -118,7 +118,7 @@ def by_rows(saved: Saved, now: Fingerprint) -> Verdict | None:
 
 
 def by_everything(
-    saved: Saved | None,
+    saved: LastBackup | None,
     why_not: str,
     now: Fingerprint,
     fixtures: Mapping[str, str],
@@ -150,7 +150,7 @@ def by_everything(
 
 
 def cheap_checks_could_see(
-    saved: Saved, now: Fingerprint, fixtures: Mapping[str, str], missing: Collection[str]
+    saved: LastBackup, now: Fingerprint, fixtures: Mapping[str, str], missing: Collection[str]
 ) -> bool:
     """Given what `by_everything` was given and found different, return whether the rows or the fixtures that the last
     archive holds differ.

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..last_backup import LastBackup
 from ..postgres.dsn import Dsn
 from ..settings import Settings
-from ..state import Saved, State
+from ..state import State
 
 
 @dataclass(frozen=True)
 class RunContext:
     """What a run has to do. `saved` is what may be compared with; where it is None, `why_not` says why.
 
-    :param stranger: key of an archive in the store that is newer than ours; empty where there is none
+    :param foreign: key of an archive in the store that is newer than ours; empty where there is none
     :param ahead: key of an archive in the store that is of the future; empty where there is none, or nobody looked
     """
 
@@ -21,8 +22,8 @@ class RunContext:
     state: State
     dsn: Dsn
     environment: dict[str, str]
-    saved: Saved | None
+    saved: LastBackup | None
     why_not: str
     force: bool
-    stranger: str = ""
+    foreign: str = ""
     ahead: str = ""

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ApplicationError, EmptyDatabaseError, LockTimeoutError
+from ..last_backup import Candidate, Fingerprint
 from ..postgres.digest import TableDigest
-from ..state import Fingerprint, Saved
-from . import candidate, changes
+from . import candidate as candidates
+from . import changes
 from .changes import CheckLevel, Verdict
 from .context import RunContext
 from .coverage import Coverage, coverage
@@ -38,7 +39,7 @@ log = logging.getLogger(__name__)
 class Dumped:
     """What checking and dumping came to. Where the verdict is "unchanged", the other fields but `missing` are empty.
 
-    :param memory: what to remember once the store has confirmed the archive; key, size and digest are not known yet
+    :param candidate: what to remember once the store has confirmed the archive; key, size and digest are not known yet
     :param fault: the full check found a change that a cheap check had not seen
     :param missing: apps whose fixture could not be read, with the reason
     :param apps: the business apps
@@ -46,7 +47,7 @@ class Dumped:
 
     verdict: Verdict
     dataset: Dataset | None = None
-    memory: Saved | None = None
+    candidate: Candidate | None = None
     fault: bool = False
     missing: Mapping[str, str] = field(default_factory=dict)
     apps: tuple[str, ...] = ()
@@ -156,13 +157,13 @@ class _Attempt:
         if self.broken or process is None:
             dataset = attempt(None)
             apps: tuple[str, ...] = ()
-            memory = candidate.without_django(
+            candidate = candidates.without_django(
                 self.context, snapshot, dataset, moment=moment, broken=self.broken, take=self._fingerprint
             )
         else:
             counted = self._coverage(process.registry, snapshot)
             apps = counted.apps
-            memory = candidate.with_fixtures(
+            candidate = candidates.with_fixtures(
                 self.context,
                 snapshot,
                 dataset,
@@ -172,32 +173,37 @@ class _Attempt:
                 take=self._fingerprint,
             )
         verdict = changes.by_everything(
-            self.context.saved, self.context.why_not, memory.fingerprint, memory.fixtures, memory.missing
+            self.context.saved, self.context.why_not, candidate.fingerprint, candidate.fixtures, candidate.missing
         )
         if self.context.force and not verdict.changed:
             verdict = Verdict(True, CheckLevel.NONE, "asked for, changed or not")
         if not verdict.changed and self.context.saved:
             # Equal but for `django_migrations` perhaps: another app's migration need not be looked into twice.
             seen = replace(
-                self.context.saved, snapshot_token=snapshot.token, full_check_at=moment, fingerprint=memory.fingerprint,
-                missing=memory.missing,
-            )  # fmt: skip
+                self.context.saved,
+                snapshot_token=snapshot.token,
+                full_check_at=moment,
+                fingerprint=candidate.fingerprint,
+                missing=candidate.missing,
+            )
             self.context.state.store_over(self.context.saved, seen)
-            return Dumped(verdict, missing=memory.missing)
-        same_django = self.context.saved is not None and self.context.saved.django == memory.django
+            return Dumped(verdict, missing=candidate.missing)
+        same_django = self.context.saved is not None and self.context.saved.django == candidate.django
         unexpected = cheap is not None or self._token_says_unchanged(snapshot)
         fault = (
             unexpected
             and same_django
             and not self.context.force
             and self.context.saved is not None
-            and changes.cheap_checks_could_see(self.context.saved, memory.fingerprint, memory.fixtures, memory.missing)
+            and changes.cheap_checks_could_see(
+                self.context.saved, candidate.fingerprint, candidate.fixtures, candidate.missing
+            )
         )
-        for warning in memory.warnings:
+        for warning in candidate.warnings:
             log.warning("%s", warning)
-        for app, lines in memory.inexact.items():
+        for app, lines in candidate.inexact.items():
             log.warning("the fixture of %s is not exact, only the SQL is: %s", app, "; ".join(lines))
-        return Dumped(verdict, dataset, memory, fault, memory.missing, apps)
+        return Dumped(verdict, dataset, candidate, fault, candidate.missing, apps)
 
     def _token_says_unchanged(self, snapshot: Snapshot) -> bool:
         return self.context.saved is not None and changes.by_token(self.context.saved, snapshot.token) is not None

@@ -1,4 +1,4 @@
-"""The store and this server's memory of it, kept in step.
+"""The store and this server's state, kept in step.
 
 An archive is remembered once the store has confirmed it. Where that may have failed between the two (a kill, a lost
 answer), or where somebody else saves below the same prefix, the remembered archive need not be the newest one, which is
@@ -17,20 +17,21 @@ from datetime import datetime
 from pathlib import Path
 
 from ..errors import ArchiveError
+from ..last_backup import Candidate, LastBackup, parse
 from ..settings import Settings
-from ..state import Saved, State, parse_saved
+from ..state import State
 from ..system.files import write_durably
 
 log = logging.getLogger(__name__)
 
-MEMORY = "memory.json"
+CANDIDATE = "candidate.json"
 """A file in the dataset's folder: what to remember once the archive is stored."""
 _PENDING = "pending"
 """A file in the state folder: the name of the archive whose upload has begun and not ended well. Locked by whoever
 sends it."""
 
 
-def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Saved:
+def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> LastBackup:
     """Given a dataset's folder and its packed archive, upload it, and remember it once the store has confirmed it.
 
     :param sha256: the archive's digest (hex)
@@ -40,24 +41,15 @@ def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Save
     from ..storage.s3 import Store
 
     try:
-        memory = parse_saved((folder / MEMORY).read_text(errors="replace"))
+        candidate = parse((folder / CANDIDATE).read_text(errors="replace"), Candidate)
     except OSError as error:
-        raise ArchiveError(f"cannot read {folder / MEMORY}: {error.strerror}", "make the dataset first") from None
-    if memory is None:
+        raise ArchiveError(f"cannot read {folder / CANDIDATE}: {error.strerror}", "make the dataset first") from None
+    if candidate is None:
         raise ArchiveError(f"{folder} was filled by another version of this software", "make the dataset anew")
     key = settings.store.prefix + archive.name
     with _sending(settings.state_path / _PENDING, archive.name):
         stored = Store(settings.store).upload(archive, key, sha256)
-        last_whole = memory.last_whole if memory.missing else key
-        saved = replace(
-            memory,
-            key=key,
-            size=stored.size,
-            sha256=sha256,
-            seen_in_store_at=time.time(),
-            last_whole=last_whole,
-            verified=stored.verified,
-        )
+        saved = candidate.published(key, stored.size, sha256, now=time.time(), verified=stored.verified)
         # Between the steps of a playbook, a tick may have saved something newer: that is what to compare with.
         State(settings.state_path).store_newer(saved)
     return saved
@@ -103,17 +95,17 @@ class Seen:
 
     :ivar saved: what may be compared with; None where nothing may be
     :ivar why_not: why not, if nothing
-    :ivar stranger: key of a newer archive that is not of this server; empty where there is none
+    :ivar foreign: key of a newer archive that is not of this server; empty where there is none
     :ivar ahead: key of an archive of the future; empty where there is none
     """
 
-    saved: Saved | None
+    saved: LastBackup | None
     why_not: str = ""
-    stranger: str = ""
+    foreign: str = ""
     ahead: str = ""
 
 
-def check_store(settings: Settings, state: State, saved: Saved) -> Seen:
+def check_store(settings: Settings, state: State, saved: LastBackup) -> Seen:
     """Given what was saved last, see whether the store still has it, and as the newest: "unchanged" is worth nothing
     otherwise.
 
@@ -146,20 +138,20 @@ def _is_being_sent(settings: Settings, name: str) -> bool:
         return False
 
 
-def newest_before(settings: Settings, last: Saved | None, stranger: str) -> datetime | None:
+def newest_before(settings: Settings, last: LastBackup | None, foreign: str) -> datetime | None:
     """Return the newest stamp that is known and not of the future.
 
     It is that of the last archive, of local ones (a run may have been killed after it had uploaded one), of a
-    stranger's, or, where nothing is remembered, of what is in the store.
+    foreign one, or, where nothing is remembered, of what is in the store.
 
-    :param stranger: key of a newer archive that another server made; empty where there is none
+    :param foreign: key of a newer archive that another server made; empty where there is none
     """
     from ..storage.catalog import newest, parse
     from ..system.timestamps import latest_stamp
 
     prefix = settings.store.prefix
     names = [path.name for path in settings.archives_path.glob("*.tar.gz*")]
-    names += [key[len(prefix) :] for key in (stranger, last.key if last else "") if key.startswith(prefix)]
+    names += [key[len(prefix) :] for key in (foreign, last.key if last else "") if key.startswith(prefix)]
     if last is None:
         from ..storage.s3 import Store
 

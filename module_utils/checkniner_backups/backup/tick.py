@@ -23,7 +23,7 @@ from ..errors import (
     EmptyDatabaseError,
     MissedChangeError,
     PartialArchiveError,
-    StrangerError,
+    PrefixConflictError,
 )
 from ..postgres.snapshot_token import read_token
 from ..settings import Settings
@@ -32,7 +32,7 @@ from ..system.files import write_durably
 from . import changes
 from .changes import Verdict
 from .context import RunContext
-from .publish import MEMORY, Seen, check_store, cut_off, drop_superseded, newest_before, upload
+from .publish import CANDIDATE, Seen, check_store, cut_off, drop_superseded, newest_before, upload
 
 if TYPE_CHECKING:
     from ..archive.writer import Packed
@@ -79,8 +79,8 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
 
     :param force: save in any case
     :raises MissedChangeError: an archive was saved that the cheap checks had not asked for
-    :raises StrangerError: an archive was saved, for another server saves below the same prefix; or all is saved, and
-        the store has an archive of the future
+    :raises PrefixConflictError: an archive was saved, for another server saves below the same prefix; or all is saved,
+        and the store has an archive of the future
     :raises BackupsError: something failed; nothing is remembered as saved, and the next tick makes up for it
     """
     with prepared(settings, force=force) as context:
@@ -94,9 +94,9 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
                 return Outcome(dumped.verdict, missing=dumped.missing)
             packed = package(settings, folder)
             saved = upload(settings, folder, packed.path, packed.sha256)
-    if context.stranger:
-        raise StrangerError(
-            f"{context.stranger} in the store was not made by this server; its own data is saved anew as {saved.key}",
+    if context.foreign:
+        raise PrefixConflictError(
+            f"{context.foreign} in the store was not made by this server; its own data is saved anew as {saved.key}",
             "each server needs a prefix of its own (checkniner_backups_s3_prefix), or a restore takes another one's"
             " data; if this server's own state was set back, as by a snapshot of its disk, all is well now",
         )
@@ -113,10 +113,10 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
 def _tell_of_the_future(context: RunContext) -> None:
     """Given the run, whose own work is done, return if the store has no archive of the future.
 
-    :raises StrangerError: it has one
+    :raises PrefixConflictError: it has one
     """
     if context.ahead:
-        raise StrangerError(
+        raise PrefixConflictError(
             f"{context.ahead} in the store is of the future, so no tick of this server made it; all data of this server"
             " is saved",
             "look who else writes below this prefix, and remove that object with credentials that may; a restore of"
@@ -145,14 +145,14 @@ def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) 
     with state.lock(patience):
         state.sweep()
         dsn, environment = application_dsn(settings)
-        saved, why_not = changes.comparable(state.load(), settings.shape(), dsn.place())
+        saved, why_not = changes.comparable(state.load(), settings.archive_settings(), dsn.database_id())
         seen = Seen(saved, why_not)
         if saved and (name := cut_off(settings.state_path)):
             seen = Seen(None, f"the upload of {name} was cut off, and may be in the store all the same")
         elif saved and not force and not 0 <= time.time() - saved.seen_in_store_at < settings.store_check_every:
             seen = check_store(settings, state, saved)
         yield RunContext(
-            settings, state, dsn, environment, seen.saved, seen.why_not, force, seen.stranger, seen.ahead,
+            settings, state, dsn, environment, seen.saved, seen.why_not, force, seen.foreign, seen.ahead,
         )  # fmt: skip
 
 
@@ -176,19 +176,19 @@ def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = l
     from .detect import check_and_dump
 
     dumped = check_and_dump(context, folder, meanwhile)
-    if dumped.dataset and dumped.memory:
-        dataset, memory = dumped.dataset, dumped.memory
-        before = newest_before(context.settings, context.state.load(), context.stranger)
+    if dumped.dataset and dumped.candidate:
+        dataset, candidate = dumped.dataset, dumped.candidate
+        before = newest_before(context.settings, context.state.load(), context.foreign)
         _keep_the_newest(context, dataset, dumped.apps, before)
-        manifest = dataset.manifest(context.settings.name, _stamp(memory.at, before))
+        manifest = dataset.manifest(context.settings.name, _stamp(candidate.at, before))
         if dumped.missing:
             known = context.state.load()
             last_whole = known.last_whole if known else ""
             told = {"missing": dict(dumped.missing), "last_whole": last_whole}
             manifest = replace(manifest, fixtures={**manifest.fixtures, **told})
-            memory = replace(memory, last_whole=last_whole)
+            candidate = replace(candidate, last_whole=last_whole)
         write_durably(folder / _MANIFEST, manifest.to_json())
-        write_durably(folder / MEMORY, memory.to_json().encode())
+        write_durably(folder / CANDIDATE, candidate.to_json().encode())
         if dumped.verdict.changed:
             _warn(context, dataset)
     return dumped

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import BackupsError
+from ..last_backup import LastBackup
 from ..settings import Settings
-from ..state import Saved, State
+from ..state import State
 
 WARN_DAYS = 30
 """Days before a key's end from which on every tick warns."""
@@ -43,7 +44,7 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
     problems = list(key_problems(settings))
     if saved is None:
         problems.append("nothing is known to be in the store")
-    elif saved.shape != settings.shape():
+    elif saved.archive_settings != settings.archive_settings():
         problems.append("the settings have changed since the last archive; the next tick saves")
     if saved:
         problems += [
@@ -69,7 +70,7 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
     )
 
 
-def _notes(saved: Saved) -> tuple[str, ...]:
+def _notes(saved: LastBackup) -> tuple[str, ...]:
     from ..storage.arrival import UNVERIFIED
 
     doubt = f"whether the last archive in the store is what was sent cannot be known: {UNVERIFIED}"

@@ -104,7 +104,7 @@ class Dsn:
         query = "?" + urlencode([each for each in options if each[1]], quote_via=quote) if options else ""
         return f"{self.scheme}://{login + '@' if login else ''}{host}/{quote(self.database, safe='')}{query}"
 
-    def place(self) -> str:
+    def database_id(self) -> str:
         """Return a text that is another one for another database, server or role."""
         return f"{self}, port {self.port or 'default'}"
 
