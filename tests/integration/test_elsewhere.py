@@ -77,8 +77,8 @@ def test_a_refused_copy_leaves_the_empty_database_empty(
     code = Code(application.path, application.virtualenv)
     content = dumped(code, application.database.url)
     with elsewhere._pointed(code, application.database.url) as target, target.started() as process:
-        migrations = {app: list(names) for app, names in process.place().migrations.items()}
-        assert process.migrations_of_code() == process.place().migrations
+        migrations = {app: list(names) for app, names in process.connection_info().migrations.items()}
+        assert process.migrations_of_code() == process.connection_info().migrations
     cluster, empty = application.database.cluster, f"{application.database.name}_empty"
     cluster.create_database(empty, application.database.user)
     url = cluster.url(empty, application.database.user, application.database.password)
@@ -104,7 +104,7 @@ def test_a_refused_copy_leaves_the_empty_database_empty(
         with pytest.raises(RestoreError, match="tables already"):
             elsewhere.from_checkout("checkniner", code, good, each)
         with elsewhere._pointed(code, each) as target, target.started() as process:
-            assert process.place().tables > 10  # what was there already is nobody's to clear
+            assert process.connection_info().tables > 10  # what was there already is nobody's to clear
 
     # Of the code's migrations, those are known that migrate would note; one that replaces others is noted with them.
     squashed = application.path / "checkouts" / "migrations" / "0078_squashed.py"
@@ -119,7 +119,7 @@ def test_a_refused_copy_leaves_the_empty_database_empty(
     with elsewhere._pointed(code, another) as target, target.started() as process:
         told = process.migrations_of_code()
         target.migrate()
-        assert process.place().migrations == told
+        assert process.connection_info().migrations == told
         assert told["checkouts"] == ("0001_initial", "0078_squashed")
 
 

@@ -23,8 +23,10 @@ def saved(**changed: Any) -> LastBackup:
     """Return what is remembered of an archive."""
     before = LastBackup(
         key="db/2026-11-22T19:35:00.tar.gz.gpg", size=9, sha256="ab", at=100.0, archive_settings="settings",
-        database_id="here", snapshot_token="1:2:/5", business_tables=("a", "b"), ignored={"public.a": ["c"]},
-        fingerprint=PRINT, fixtures={"auth": "x", "checkouts": "y"}, full_check_at=100.0, seen_in_store_at=100.0, django="5.2",
+        database_id="here", snapshot_token="1:2:/5", business_tables=("a", "b"),
+        ignored={"public.a": ["c"]},
+        fingerprint=PRINT, fixtures={"auth": "x", "checkouts": "y"}, full_check_at=100.0, seen_in_store_at=100.0,
+        django="5.2",
     )  # fmt: skip
     return replace(before, **changed)
 

@@ -16,10 +16,10 @@ from ..system.accounts import Account
 from .digest import FixtureDigest
 from .interpreter import Interpreter
 from .program import scrubbed
-from .registry import FixturesReport, LoadReport, Member, Place, Registry
+from .registry import ConnectionInfo, FixturesReport, LoadReport, Member, Registry
 from .worker import channel
 
-__all__ = ["FixturesProcess", "FixturesReport", "LoadReport", "Member", "Place", "Registry"]
+__all__ = ["ConnectionInfo", "FixturesProcess", "FixturesReport", "LoadReport", "Member", "Registry"]
 
 log = logging.getLogger(__name__)
 
@@ -134,10 +134,10 @@ class FixturesProcess(Interpreter):
             else:
                 raise self._failed(f"it sent {event!r} out of turn")
 
-    def place(self) -> Place:
+    def connection_info(self) -> ConnectionInfo:
         """Return which database the application is connected to, and what is there."""
-        self._send(do="place")
-        return Place.parse(self._receive("place"))
+        self._send(do="connection_info")
+        return ConnectionInfo.parse(self._receive("connection_info"))
 
     def prepare(self, extensions: Sequence[tuple[str, str]]) -> Mapping[str, str]:
         """Given names and schemas of extensions, make them, and a schema for the tables, in a new database.

@@ -17,15 +17,15 @@ from . import worker
 from .worker import (
     channel,
     columns,
+    connection_info,
     copyout,
     dump,
+    eligibility,
     inexact,
     jsonstream,
     load,
     lookups,
     main,
-    place,
-    plainness,
     plan,
     quiet,
     reasons,
@@ -37,8 +37,8 @@ from .worker import registry as registry_side
 
 # All are imported, though only their text is wanted: so Ansible sees that it must ship them.
 _MODULES = (
-    worker, channel, columns, copyout, dump, inexact, jsonstream, load, lookups, main, place, plainness, plan,
-    registry_side, serializing, statement, quiet, reasons, tables,
+    worker, channel, columns, connection_info, copyout, dump, eligibility, inexact, jsonstream, load, lookups, main,
+    plan, quiet, reasons, registry_side, serializing, statement, tables,
 )  # fmt: skip
 _PACKAGE = "checkniner_worker"
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|DSN", re.IGNORECASE)

@@ -254,7 +254,7 @@ class LoadReport:
 
 
 @dataclass(frozen=True)
-class Place:
+class ConnectionInfo:
     """The database that an application's process is connected to.
 
     :param vendor: `postgresql`, `sqlite`
@@ -276,8 +276,8 @@ class Place:
         return frozenset(label for label, kind in self.unmanaged.items() if kind == "view")
 
     @classmethod
-    def parse(cls, message: Mapping[str, Any]) -> Place:
-        """Given the `place` message, return the place."""
+    def parse(cls, message: Mapping[str, Any]) -> ConnectionInfo:
+        """Given the `connection_info` message, return what it says."""
         migrations = {app: tuple(names) for app, names in message["migrations"].items()}
         return cls(
             message["vendor"], message["name"], message["host"], message["tables"], migrations, message["unmanaged"]

@@ -193,9 +193,9 @@ class _Rehearsal:
         proof = into_new(self._target(code, fixtures), self._source)
         self._words["fixtures"] = proof.words
         with self._target(code, fixtures).started() as process:
-            of_fixtures = digest_fixtures(process, without=process.place().views)
+            of_fixtures = digest_fixtures(process, without=process.connection_info().views)
         with self._target(code, sql).started() as process:
-            of_sql = digest_fixtures(process, without=process.place().views)
+            of_sql = digest_fixtures(process, without=process.connection_info().views)
         differing = sorted(
             app
             for app in of_fixtures.digests.keys() | of_sql.digests.keys()

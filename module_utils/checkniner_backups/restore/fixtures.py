@@ -18,7 +18,7 @@ from .target import Target
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest
     from ..archive.reader import ArchiveReader
-    from ..django_app.registry import LoadReport, Place
+    from ..django_app.registry import ConnectionInfo, LoadReport
     from ..verify.database import Proof
 
 log = logging.getLogger(__name__)
@@ -47,10 +47,11 @@ def into_new(
     """
     with opened(source) as reader:
         with target.started() as process:
-            place = process.place()
-            if place.tables:
+            connected = process.connection_info()
+            if connected.tables:
                 raise RestoreError(
-                    f"the database {place.name} holds {place.tables} tables already", "name a new, empty database"
+                    f"the database {connected.name} holds {connected.tables} tables already",
+                    "name a new, empty database",
                 )
             chosen = process.registry.require(choose(reader, source, apps))
             # Those of the code, not of the database: what is refused must leave it empty, for the next try.
@@ -59,19 +60,19 @@ def into_new(
             for name, reason in process.prepare(_trusted_extensions(reader.manifest)).items():
                 log.warning("the extension %s could not be made before the migrations: %s", name, reason)
         try:
-            log.info("migrating %s", place.name)
+            log.info("migrating %s", connected.name)
             target.migrate()
             # Connected anew: types that an extension brings are looked up once, at the connection's start.
             with target.started() as process:
-                place = process.place()
-                _check_unmanaged(place, reader.manifest, chosen)
+                connected = process.connection_info()
+                _check_unmanaged(connected, reader.manifest, chosen)
                 members = _Members(reader, source, chosen, progress)
-                report = process.load(chosen, members.all(), empty=True, without=place.views, lookup=members.lookup)
+                report = process.load(chosen, members.all(), empty=True, without=connected.views, lookup=members.lookup)
                 _check_loaded(report, chosen)
                 log.info("loaded %d objects", sum(report.objects.values()))
                 expected = report.digests if reader.manifest else {}
                 return _qualified(
-                    checked(prove_fixtures(process, expected, without=place.views)), reader.manifest, chosen
+                    checked(prove_fixtures(process, expected, without=connected.views)), reader.manifest, chosen
                 )
         except BaseException:
             if clear:
@@ -85,7 +86,7 @@ def _trusted_extensions(manifest: Manifest | None) -> list[tuple[str, str]]:
     return [(each["name"], each["schema"]) for each in found if each.get("trusted")]
 
 
-def _check_unmanaged(place: Place, manifest: Manifest | None, apps: Iterable[str]) -> None:
+def _check_unmanaged(connected: ConnectionInfo, manifest: Manifest | None, apps: Iterable[str]) -> None:
     """Given the migrated database, return if no object of the archive belongs to a table that is not there.
 
     :raises RestoreError: one does: no migration makes the table
@@ -93,7 +94,7 @@ def _check_unmanaged(place: Place, manifest: Manifest | None, apps: Iterable[str
     objects: Mapping[str, int] = manifest.fixtures.get("objects", {}) if manifest else {}
     absent = sorted(
         label
-        for label, kind in place.unmanaged.items()
+        for label, kind in connected.unmanaged.items()
         if kind == "absent" and objects.get(label) and label.partition(".")[0] in tuple(apps)
     )
     if absent:
@@ -128,18 +129,18 @@ def into_live(
     """
     with target.started() as process, opened(source) as reader:
         chosen = choose(reader, source, apps)
-        place = process.place()
+        connected = process.connection_info()
         if not other_migrations:
-            check_migrations(reader.manifest, place.migrations, chosen)
+            check_migrations(reader.manifest, connected.migrations, chosen)
         members = _Members(reader, source, chosen, progress)
         report = process.load(
-            chosen, members.all(), empty=True, locked=lambda: locked(process), hold=True, without=place.views,
+            chosen, members.all(), empty=True, locked=lambda: locked(process), hold=True, without=connected.views,
             lookup=members.lookup,
         )  # fmt: skip
         _check_loaded(report, chosen)
         log.info("loaded %d objects; comparing them before they count", sum(report.objects.values()))
         proof = checked(
-            prove_fixtures(process, report.digests if reader.manifest else {}, inside=True, without=place.views)
+            prove_fixtures(process, report.digests if reader.manifest else {}, inside=True, without=connected.views)
         )
         process.commit()
         return _qualified(proof, reader.manifest, chosen)

@@ -24,7 +24,7 @@ from ..state import scratch_folder
 from ..system.accounts import Account
 
 if TYPE_CHECKING:
-    from ..django_app.registry import Place
+    from ..django_app.registry import ConnectionInfo
     from ..settings import Settings
 
 _WORDS = 8192
@@ -56,7 +56,7 @@ class Target:
         with FixturesProcess.start(
             self.python, self.application_path, self.environment, self.work_path, self.account
         ) as process:
-            _check_place(process.place(), self.environment["DATABASE_URL"])
+            _check_connection(process.connection_info(), self.environment["DATABASE_URL"])
             yield process
 
     def migrate(self) -> None:
@@ -101,7 +101,7 @@ def target_of(settings: Settings, url: str = "") -> Iterator[Target]:
         yield Target(settings.virtualenv / "bin" / "python", settings.application_path, environment, folder)
 
 
-def _check_place(place: Place, url: str) -> None:
+def _check_connection(connected: ConnectionInfo, url: str) -> None:
     import dj_database_url
 
     if "://" in url and is_postgres(url):
@@ -110,8 +110,8 @@ def _check_place(place: Place, url: str) -> None:
     else:
         wanted = dj_database_url.parse(url)
         name, host = str(wanted.get("NAME") or ""), str(wanted.get("HOST") or "")
-    if place.name != name or (place.host and host and place.host != host):
+    if connected.name != name or (connected.host and host and connected.host != host):
         raise ApplicationError(
-            f"the application was sent to the database {name!r}, but its settings lead to {place.name!r}",
+            f"the application was sent to the database {name!r}, but its settings lead to {connected.name!r}",
             "its settings must take the database from DATABASE_URL; nothing was written",
         )

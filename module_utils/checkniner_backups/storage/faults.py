@@ -70,7 +70,7 @@ def check_settings(settings: StoreSettings) -> None:
         raise SettingsError(f"the S3 endpoint {settings.endpoint_url!r} is no http or https URL", hint)
 
 
-def place(settings: StoreSettings) -> str:
+def location(settings: StoreSettings) -> str:
     """Given the settings of a store, return how messages name it."""
     return f"bucket {settings.bucket} at {settings.endpoint_url or 'Amazon S3'}"
 
@@ -94,7 +94,7 @@ def translated(settings: StoreSettings, action: str, key: str = "") -> Iterator[
     from s3transfer.exceptions import CancelledError, RetriesExceededError
     from urllib3.exceptions import HTTPError
 
-    what = f"cannot {action} {key} in {place(settings)}" if key else f"cannot {action} {place(settings)}"
+    what = f"cannot {action} {key} in {location(settings)}" if key else f"cannot {action} {location(settings)}"
     try:
         yield
     except BackupsError:
@@ -115,7 +115,7 @@ def _of_the_store(error: BaseException, what: str, key: str, settings: StoreSett
     if code in _NO_BUCKET:
         return StoreError(f"{what}: no such bucket", "create it, or check S3_BUCKET_NAME and the endpoint")
     if code in _NO_KEY:
-        where = f"no object {key} in {place(settings)}" if key else f"{what}: nothing there"
+        where = f"no object {key} in {location(settings)}" if key else f"{what}: nothing there"
         return NotFoundError(where, "list what is there; check the bucket's name and the prefix")
     for codes, meaning, hint in _HINTS:
         if code in codes:

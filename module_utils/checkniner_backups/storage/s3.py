@@ -21,7 +21,7 @@ from ..errors import BackupsError, StoreError
 from ..settings import StoreSettings
 from .arrival import REFUSED, Arrival, compare, confirmed
 from .client import Page, StoredObject, described, make_client
-from .faults import EXISTS, check_settings, code_of, place, translated
+from .faults import EXISTS, check_settings, code_of, location, translated
 from .upload import Answer, Outgoing, Progress, abort_stale, transfer
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ class Store:
         self._may_head = True
 
     def __str__(self) -> str:
-        return place(self.settings)
+        return location(self.settings)
 
     def key(self, name: str) -> str:
         """Given a file's name, return its key."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Collection, NamedTuple  # noqa: UP035  Python 3.8
 
 
-class NotPlainError(Exception):
+class NotEligibleError(Exception):
     """This model is left to Django; the message says why."""
 
 
@@ -124,25 +124,25 @@ def final_field(field: Any) -> Any:
         require_own_class(field, "ForeignKey", "OneToOneField")
         field = field.target_field
         if type(field).__name__ in ("FileField", "ImageField", "BinaryField"):
-            raise NotPlainError(f"a key that refers to a {type(field).__name__}")
+            raise NotEligibleError(f"a key that refers to a {type(field).__name__}")
     return field
 
 
 def require_own_class(field: Any, *names: str) -> None:
     """Given a field, make sure that it is one of Django's own classes of these names, and no subclass.
 
-    :raises NotPlainError: it is not
+    :raises NotEligibleError: it is not
     """
     from django.db import models
 
     if not any(type(field) is getattr(models, name, None) for name in names):
-        raise NotPlainError(f"{field.name} is a {type(field).__module__}.{type(field).__qualname__}")
+        raise NotEligibleError(f"{field.name} is a {type(field).__module__}.{type(field).__qualname__}")
 
 
 def scalar(field: Any, column: str, real_type: tuple[str, int, bool], zone: str) -> Scalar:
     """Given a field, its column in SQL, its real type and what follows a date and time, return the SQL for it.
 
-    :raises NotPlainError: no expression writes this field as Django does
+    :raises NotEligibleError: no expression writes this field as Django does
     """
     field = final_field(field)
     name = type(field).__name__
@@ -158,8 +158,8 @@ def scalar(field: Any, column: str, real_type: tuple[str, int, bool], zone: str)
     elif name in _KINDS:
         types, found = _KINDS[name]
     else:
-        raise NotPlainError(f"{field.name} is a {name}")
+        raise NotEligibleError(f"{field.name} is a {name}")
     require_own_class(field, name)
     if kind not in types:
-        raise NotPlainError("the column of {} is of type {}".format(field.name, kind or "unknown"))
+        raise NotEligibleError("the column of {} is of type {}".format(field.name, kind or "unknown"))
     return Scalar(found.json.format(column), found.unless.format(column), found.bare.format(column) if filled else "")

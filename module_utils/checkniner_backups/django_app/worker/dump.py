@@ -7,7 +7,7 @@ that key's values, not as the model that it refers to. Many-to-many lists are in
 its primary key; Django before 6.1 leaves ties as the database finds them. Rows that a manager hides are there; only in
 many-to-many lists, what the related model's default manager hides is missing, which is told as a warning.
 
-A plain model is read by COPY (see `plan`), after two proofs in the same snapshot: no row holds a value that SQL
+An eligible model is read by COPY (see `plan`), after two proofs in the same snapshot: no row holds a value that SQL
 writes differently, and a sample of rows comes out of Django's own serializer with the same bytes.
 """
 
@@ -17,10 +17,10 @@ import re
 from typing import Any
 
 from .channel import FRAME_SIZE, Channel
-from .columns import NotPlainError
+from .columns import NotEligibleError
+from .connection_info import migrations, search_path
 from .copyout import ObjectWriter, copy_out
 from .inexact import inexact_values
-from .place import migrations, search_path
 from .plan import Planner
 from .reasons import is_of_the_app, reason_of
 from .registry import ALIAS, auto_many_to_many
@@ -181,7 +181,7 @@ class _Dump:
                 writer = ObjectWriter(plan, sink, separator)
                 copy_out(self.connection, plan.copy, writer.block)
                 count, way, why = writer.objects, "fast", ""
-            except NotPlainError as reason:
+            except NotEligibleError as reason:
                 count, way, why = self._by_django(model, sink, separator), "django", str(reason)
             self.models.append({"label": model._meta.label_lower, "objects": count, "way": way, "why": why})
             total += count
@@ -192,7 +192,7 @@ class _Dump:
     def _proven_plan(self, model: Any) -> Plan:
         """Given a model, return its plan if SQL and Django agree.
 
-        :raises NotPlainError: leave it to Django
+        :raises NotEligibleError: leave it to Django
         """
         from django.db.models.expressions import RawSQL
 
@@ -201,13 +201,13 @@ class _Dump:
             with self.connection.cursor() as cursor:
                 cursor.execute(plan.odd_row)
                 if cursor.fetchone():
-                    raise NotPlainError("a value that SQL writes differently")
+                    raise NotEligibleError("a value that SQL writes differently")
         by_sql, by_django = _Memory(), _Memory()
         copy_out(self.connection, plan.copy_sample, ObjectWriter(plan, by_sql, b"").block)
         self.serializer.write(model, all_rows(model).filter(pk__in=RawSQL(plan.sample, [])), by_django)  # noqa: S611  made here
         if by_sql.text() != by_django.text():
             self.warnings.append(f"{model._meta.label_lower}: SQL and Django differ; Django was used")
-            raise NotPlainError("SQL and Django differ in a sample")
+            raise NotEligibleError("SQL and Django differ in a sample")
         return plan
 
     def _by_django(self, model: Any, sink: Any, separator: bytes) -> int:

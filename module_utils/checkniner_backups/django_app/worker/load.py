@@ -1,8 +1,8 @@
 """Fixtures into the database: the same result as `loaddata`, in one transaction, with flat memory.
 
-Objects of plain models are inserted in batches; an object that does not go in that way is saved as `loaddata` would,
-one by one, and so are those with parents or natural primary keys. Receivers of signals and
-triggers are silent meanwhile.
+Objects of models on the fast path are inserted in batches; an object that does not go in that way is saved as
+`loaddata` would, one by one, and so are those with parents or natural primary keys. Receivers of signals and triggers
+are silent meanwhile.
 """
 
 from __future__ import annotations

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import Any
 
 from .channel import Channel
+from .connection_info import clear, connection_info, migrations_of_code, prepare
 from .dump import dump
 from .load import load
-from .place import clear, migrations_of_code, place, prepare
 from .reasons import one_line
 from .registry import ALIAS, describe, models_elsewhere, ordered_apps, see_every_row
 
@@ -59,8 +59,8 @@ def main() -> None:
             dump(channel, command, models_of)
         elif command["do"] == "load":
             load(channel, command, models_of)
-        elif command["do"] == "place":
-            place(channel, models_of)
+        elif command["do"] == "connection_info":
+            connection_info(channel, models_of)
         elif command["do"] == "prepare":
             prepare(channel, command)
         elif command["do"] == "migrations":

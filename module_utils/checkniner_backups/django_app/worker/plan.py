@@ -1,16 +1,16 @@
 """Which models PostgreSQL can serialise by itself, and with which SQL.
 
-A model is plain if what `dumpdata` writes for it follows from its columns alone. One query then yields the values as
-JSON, one column each; the names between them are the same in every row and are added by `dump`. Whatever is not
-known to be plain is left to Django: the list of what is known is here and in `columns`.
+A model is eligible for the fast path if what `dumpdata` writes for it follows from its columns alone. One query then
+yields the values as JSON, one column each; the names between them are the same in every row and are added by `dump`.
+Whatever is not known to be eligible is left to Django: the list of what is known is here and in `columns`.
 """
 
 from __future__ import annotations
 
 from typing import Any, Dict  # noqa: UP035  Python 3.8
 
-from .columns import INTEGERS, ColumnTypes, NotPlainError, Scalar, require_own_class, scalar
-from .plainness import check_default_manager, check_descriptor, check_model
+from .columns import INTEGERS, ColumnTypes, NotEligibleError, Scalar, require_own_class, scalar
+from .eligibility import check_default_manager, check_descriptor, check_model
 from .registry import NATURAL_PRIMARY, is_natural
 from .statement import NEWLINE, Draft, Plan, json_list, literal, sample_of
 
@@ -31,10 +31,10 @@ class _Joins:
     def column(self, alias: str, field: Any) -> str:
         """Given a field of the table with this alias, return its column in SQL.
 
-        :raises NotPlainError: it has none of its own, but stands for several others
+        :raises NotEligibleError: it has none of its own, but stands for several others
         """
         if field.column is None:
-            raise NotPlainError("a composite primary key" if field.primary_key else f"{field.name} has no column")
+            raise NotEligibleError("a composite primary key" if field.primary_key else f"{field.name} has no column")
         return f"{alias}.{self.planner.quote(field.column)}"
 
     def join(self, alias: str, field: Any) -> str:
@@ -51,14 +51,14 @@ class _Joins:
 def _target_of(field: Any) -> Any:
     """Given a foreign key, return the field that it refers to.
 
-    :raises NotPlainError: a join would not find what Django finds
+    :raises NotEligibleError: a join would not find what Django finds
     """
     require_own_class(field, "ForeignKey", "OneToOneField")
     if not field.db_constraint:
-        raise NotPlainError(f"{field.name} has no constraint in the database")
+        raise NotEligibleError(f"{field.name} has no constraint in the database")
     target = field.foreign_related_fields[0]
     if target not in field.remote_field.model._meta.concrete_model._meta.local_fields:
-        raise NotPlainError(f"{field.name} refers to a parent's table")
+        raise NotEligibleError(f"{field.name} refers to a parent's table")
     return target
 
 
@@ -75,7 +75,7 @@ class _Meanings(Dict[bytes, bytes]):  # noqa: UP006  Python 3.8
 
 
 class Planner:
-    """Makes the plans of one dump: `plan(model)` returns one, or raises NotPlainError."""
+    """Makes the plans of one dump: `plan(model)` returns one, or raises NotEligibleError."""
 
     def __init__(self, connection: Any) -> None:
         from django.conf import settings
@@ -103,16 +103,16 @@ class Planner:
     def plan(self, model: Any) -> Plan:
         """Given a model, return how PostgreSQL serialises it.
 
-        :raises NotPlainError: it must be left to Django; says why
+        :raises NotEligibleError: it must be left to Django; says why
         """
         if self.refused:
-            raise NotPlainError(self.refused)
+            raise NotEligibleError(self.refused)
         meta = model._meta
         check_model(model)
         if self.types.relation_kind(meta.db_table) not in ("r", "p", "m", "v"):
-            raise NotPlainError("its table is not there")
+            raise NotEligibleError("its table is not there")
         if "%" in "".join([meta.db_table] + [field.column for field in meta.local_concrete_fields]):
-            raise NotPlainError("a percent sign in a name")
+            raise NotEligibleError("a percent sign in a name")
         joins = _Joins(self, meta.db_table, "t0")
         table, key = self.quote(meta.db_table), joins.column("t0", meta.pk)
         key_value = self._scalar(joins, "t0", meta.pk)
@@ -191,25 +191,25 @@ class Planner:
     def _natural_columns(self, model: Any, joins: _Joins, alias: str) -> list[str]:
         """Given content types or permissions, return the columns of the natural key in SQL.
 
-        :raises NotPlainError: the application has changed what it is
+        :raises NotEligibleError: the application has changed what it is
         """
         concrete = model._meta.concrete_model
         check_model(concrete)
         label = concrete._meta.label
         if concrete.__module__ not in ("django.contrib.contenttypes.models", "django.contrib.auth.models"):
-            raise NotPlainError(f"{label} has a natural key of its own")
+            raise NotEligibleError(f"{label} has a natural key of its own")
         if model.natural_key is not concrete.natural_key:
-            raise NotPlainError(f"{model._meta.label} has a natural key of its own")
+            raise NotEligibleError(f"{model._meta.label} has a natural key of its own")
         names = ["codename"] if label == "auth.Permission" else ["app_label", "model"]
         columns = []
         for name in names:
             field = concrete._meta.get_field(name)
             if field not in concrete._meta.local_fields or field.remote_field is not None:
-                raise NotPlainError(f"the natural key of {label} is in another table")
+                raise NotEligibleError(f"the natural key of {label} is in another table")
             value = self._scalar(joins, alias, field)
             column = joins.column(alias, field)
             if value.json != f"to_json({column})":
-                raise NotPlainError(f"the natural key of {label} is not text")
+                raise NotEligibleError(f"the natural key of {label} is not text")
             columns.append(column)
         if label == "auth.Permission":
             content_type = concrete._meta.get_field("content_type")
@@ -231,7 +231,7 @@ class Planner:
         source = through._meta.get_field(field.m2m_field_name())
         target = through._meta.get_field(field.m2m_reverse_field_name())
         if not (source.foreign_related_fields[0].primary_key and target.foreign_related_fields[0].primary_key):
-            raise NotPlainError(f"{field.name} refers to something else than primary keys")
+            raise NotEligibleError(f"{field.name} refers to something else than primary keys")
         joins = _Joins(self, through._meta.db_table, "r0")
         alias = joins.join("r0", target)
         if is_natural(model):
@@ -239,7 +239,7 @@ class Planner:
         else:
             value = self._scalar(joins, alias, concrete._meta.pk)
             if value.unless:
-                raise NotPlainError(f"{field.name} refers to keys of an unusual type")
+                raise NotEligibleError(f"{field.name} refers to keys of an unusual type")
             item = f"({value.json})::text"
         order = [self._order(concrete, name, joins, alias) for name in [*model._meta.ordering, "pk"]]
         gathered = "string_agg({}, {} ORDER BY {})".format(item, literal(",\x01" + " " * 12), ", ".join(order))
@@ -252,16 +252,16 @@ class Planner:
     def _order(self, model: Any, name: Any, joins: _Joins, alias: str) -> str:
         """Given a part of Meta.ordering, return it in SQL."""
         if not isinstance(name, str) or name == "?":
-            raise NotPlainError(f"{model._meta.label} is ordered by an expression")
+            raise NotEligibleError(f"{model._meta.label} is ordered by an expression")
         direction = " DESC" if name.startswith("-") else ""
         path = name.lstrip("-").split("__")
         for step in path[:-1]:
             field = model._meta.get_field(step)
             if field.remote_field is None or field not in model._meta.local_fields:
-                raise NotPlainError(f"{model._meta.label} is ordered by {name}")
+                raise NotEligibleError(f"{model._meta.label} is ordered by {name}")
             alias = joins.join(alias, field)
             model = field.remote_field.model._meta.concrete_model
         field = model._meta.pk if path[-1] == "pk" else model._meta.get_field(path[-1])
         if field.remote_field is not None or field not in model._meta.local_fields:
-            raise NotPlainError(f"{model._meta.label} is ordered by {name}")
+            raise NotEligibleError(f"{model._meta.label} is ordered by {name}")
         return joins.column(alias, field) + direction

@@ -1,4 +1,5 @@
-"""The slow way: Django's own serializer, for what is not plain, and for the samples that prove the fast way."""
+"""The slow way: Django's own serializer, for what is not eligible for the fast path, and for the samples that prove
+the fast way."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The SQL that reads one plain model, put together piece by piece."""
+"""The SQL that reads one model on the fast path, put together piece by piece."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import Mapping  # noqa: UP035  Python 3.8
 
-from .columns import NotPlainError, Scalar
+from .columns import NotEligibleError, Scalar
 
 NEWLINE = "\x01"
 """Stands for a newline inside a value: JSON text never holds it, and COPY does not escape it."""
@@ -18,7 +18,8 @@ SAMPLE = 10
 
 @dataclass(frozen=True)
 class Plan:
-    """How a plain model is read: `constants[0] value constants[1] value ... constants[-1]` makes one object."""
+    """How a model on the fast path is read: `constants[0] value constants[1] value ... constants[-1]` makes one
+    object."""
 
     copy: str
     """The COPY statement that yields all rows."""
@@ -91,10 +92,10 @@ class Draft:
 
         :param tables: what to select from, but for the many-to-many fields
         :param table: the model's own table; `t0` in all expressions
-        :raises NotPlainError: there is nothing to select
+        :raises NotEligibleError: there is nothing to select
         """
         if not self.values:
-            raise NotPlainError("nothing of it is serialised")
+            raise NotEligibleError("nothing of it is serialised")
         self.constants[-1] += ("\x01    }" if self.separator else "}") + "\x01}"
         odd = " OR ".join(condition for condition in self.unless if condition)
         select = f"COPY (SELECT {', '.join(self.values)} FROM {tables}"  # noqa: S608  quoted names

@@ -9,7 +9,7 @@ from .registry import ALIAS
 from .tables import kind
 
 
-def place(channel: Channel, models_of: dict[str, list[Any]]) -> None:
+def connection_info(channel: Channel, models_of: dict[str, list[Any]]) -> None:
     """Send which database this is, how many tables are there, which migrations were applied, and what lies behind the
     models that no migration makes."""
     from django.db import connections
@@ -19,7 +19,7 @@ def place(channel: Channel, models_of: dict[str, list[Any]]) -> None:
     with connection.cursor() as cursor:
         tables = len(connection.introspection.table_names(cursor))
     channel.send(
-        "place",
+        "connection_info",
         vendor=connection.vendor,
         name=str(settings["NAME"]),
         host=str(settings.get("HOST") or ""),
