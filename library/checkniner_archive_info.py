@@ -52,7 +52,7 @@ created:
   returned: success
   type: str
 database:
-  description: The manifest's facts on the database; empty without a manifest.
+  description: The manifest's metadata on the database; empty without a manifest.
   returned: success
   type: dict
 members:

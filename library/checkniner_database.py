@@ -37,8 +37,9 @@ options:
       a made one; with V(undone), the kept database to go back to.
     type: str
     default: ""
-  facts:
-    description: The archive manifest's facts on the database, with V(created) and V(swapped).
+  metadata:
+    aliases: [facts]
+    description: The archive manifest's metadata on the database, with V(created) and V(swapped).
     type: dict
     default: {}
   source:
@@ -89,7 +90,7 @@ EXAMPLES = """
     state: created
     live: checkniner
     owner: checkniner
-    facts: "{{ archive.database }}"
+    metadata: "{{ archive.database }}"
   become: true
   become_user: postgres
 """
@@ -130,11 +131,11 @@ def change(module: AnsibleModule) -> dict[str, Any]:
     done: Change
     if given["state"] == "created":
         done = databases.create(
-            given["owner"], given["facts"], given["allowed_extensions"], given["new"],
+            given["owner"], given["metadata"], given["allowed_extensions"], given["new"],
             source=given["source"], skip_settings=given["skip_settings"],
         )  # fmt: skip
     elif given["state"] == "swapped":
-        done = databases.swap(given["new"], given["facts"], given["owner"])
+        done = databases.swap(given["new"], given["metadata"], given["owner"])
     elif given["state"] == "undone":
         done = databases.undo(given["new"])
     else:
@@ -156,7 +157,7 @@ def main() -> None:
         "live": {"type": "str", "required": True},
         "owner": {"type": "str", "default": ""},
         "new": {"type": "str", "default": ""},
-        "facts": {"type": "dict", "default": {}},
+        "metadata": {"type": "dict", "default": {}, "aliases": ["facts"]},
         "allowed_extensions": {"type": "list", "elements": "str", "default": []},
         "source": {"type": "str", "choices": ["sql", "fixtures"], "default": "sql"},
         "skip_settings": {"type": "bool", "default": False},

@@ -107,13 +107,13 @@ class Restorer:
         """What opens it."""
         return session_key(self.path, self.keyring.home) if self.path.suffix == ".gpg" else ""
 
-    def facts(self) -> dict[str, Any]:
+    def metadata(self) -> dict[str, Any]:
         """What the manifest says of the database."""
         return inspect(Source(self.path, self.session_key)).database
 
     def create(self, *allowed: str) -> str:
         """Create the new database and return its name."""
-        return self.databases.create(self.database.user, self.facts(), allowed).database
+        return self.databases.create(self.database.user, self.metadata(), allowed).database
 
     def load(
         self, name: str, source: str = "sql", apps: tuple[str, ...] = (), key: str | None = None
@@ -129,7 +129,7 @@ class Restorer:
 
     def swap(self, name: str) -> Change:
         """Make it the live one."""
-        return self.databases.swap(name, self.facts())
+        return self.databases.swap(name, self.metadata())
 
 
 def old_archive(server: HasApplication, keyring: Keyring, fingerprint: str) -> bytes:

@@ -6,8 +6,8 @@ import json
 
 import pytest
 from checkniner_backups.errors import RestoreError
+from checkniner_backups.postgres.disk_space import lacking_disk_space
 from checkniner_backups.postgres.dsn import parse_url
-from checkniner_backups.postgres.room import lacking_room
 from checkniner_backups.postgres.session import connect
 from checkniner_backups.restore.databases import Databases
 
@@ -160,8 +160,8 @@ def test_other_migrations_are_named_before_anything_is_loaded(restorer: Restorer
 def test_room_for_a_second_copy_is_seen_before_loading(cluster: Cluster) -> None:
     dsn = parse_url(cluster.admin_url())
     with connect(dsn) as connection:
-        assert lacking_room(connection, {"size": 4096}) == []
-        [problem] = lacking_room(connection, {"size": 10**18})
+        assert lacking_disk_space(connection, {"size": 4096}) == []
+        [problem] = lacking_disk_space(connection, {"size": 10**18})
     assert "1,000,000,000,000,000,000 bytes" in problem
     assert str(cluster.data) in problem
     with pytest.raises(RestoreError, match="needs about"):

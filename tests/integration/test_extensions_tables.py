@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from checkniner_backups.errors import RestoreError
 from checkniner_backups.postgres.dsn import parse_url
-from checkniner_backups.postgres.fitness import loading_problems
+from checkniner_backups.postgres.preflight import loading_problems
 
 from sandbox.postgres import Cluster
 from tests.own_extensions import cluster_with

@@ -142,7 +142,7 @@ def test_no_connection_process_or_thread_stays_behind(checks: ChangeChecks, monk
         argv = ["ps", "--ppid", str(os.getpid()), "-o", "args="]
         return subprocess.run(argv, capture_output=True, text=True, check=False).stdout
 
-    for module, name in ((dataset, "table_facts"), (dataset, "digest_table"), (dataset, "columns_of"),
+    for module, name in ((dataset, "table_metadata"), (dataset, "digest_table"), (dataset, "columns_of"),
                          (dataset, "dump_program"), (looking.changes, "take_fingerprint"),
                          (dataset.RowCounter, "feed")):  # fmt: skip
         with monkeypatch.context() as patch:

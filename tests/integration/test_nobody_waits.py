@@ -57,7 +57,7 @@ def test_a_migration_between_our_locks_makes_no_ring(checks: ChangeChecks, monke
         in_background(database, RETYPE, done)
         until_waiting(database)
 
-    hooked(monkeypatch, dataset, "database_facts", meanwhile)
+    hooked(monkeypatch, dataset, "database_metadata", meanwhile)
     began = time.monotonic()
     assert checks.check().changed
     assert time.monotonic() - began < 40

@@ -138,7 +138,7 @@ def test_what_is_committed_after_the_snapshot_is_in_no_part(
         database.execute("DELETE FROM checkouts_pilotweight WHERE id = (SELECT min(id) FROM checkouts_pilotweight)")
 
     ((weights,),) = database.execute("SELECT count(*) FROM checkouts_pilotweight")
-    hooked(monkeypatch, dataset, "database_facts", meanwhile)
+    hooked(monkeypatch, dataset, "database_metadata", meanwhile)
     assert checks.check().changed
     assert check(checks)[0] == 3000
     assert len(checks.rows("checkouts_pilotweight")) == weights
@@ -164,7 +164,7 @@ def test_what_would_empty_a_table_under_a_snapshot_has_to_wait(
                     connection.execute(statement.encode())
                 refused.append(statement)
 
-    hooked(monkeypatch, dataset, "database_facts", meanwhile)
+    hooked(monkeypatch, dataset, "database_metadata", meanwhile)
     assert checks.check().changed
     assert check(checks)[0] == 3000
     assert len(refused) == 5

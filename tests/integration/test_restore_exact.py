@@ -114,7 +114,7 @@ def refusals(restorer: Restorer) -> None:
     before = names_of(restorer.database)
     with pytest.raises(RestoreError, match=r"only a superuser may create: file_fdw\nHINT: .*allowed_extensions"):
         restorer.create()
-    facts = restorer.facts()
+    facts = restorer.metadata()
     facts["roles"] = [*facts["roles"], "nobody_here"]
     facts["extensions"] = [*facts["extensions"], {"name": "nonesuch", "trusted": True, "schema": "public"}]
     facts["server_major"] = 99

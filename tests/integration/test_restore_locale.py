@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from checkniner_backups.archive.manifest import Manifest
 from checkniner_backups.postgres.dsn import parse_url
-from checkniner_backups.postgres.facts import database_facts
+from checkniner_backups.postgres.metadata import database_metadata
 from checkniner_backups.postgres.session import connect
 from checkniner_backups.restore.databases import Databases
 from checkniner_backups.verify.database import prove_sql
@@ -52,7 +52,7 @@ def test_the_locale_is_the_old_ones(other: Cluster, live: str, manifest: str) ->
     facts: dict[str, object] = {}
     if manifest != "none":
         with connect(parse_url(other.url(live, "app", "secret"))) as connection:
-            facts = database_facts(connection)
+            facts = database_metadata(connection)
         if manifest == "of PostgreSQL 14":
             if live == "icu":
                 pytest.skip("14 has no ICU database")
@@ -87,7 +87,7 @@ def test_without_manifest_and_live_database_it_is_utf8(other: Cluster) -> None:
 
 def test_another_locale_is_not_proven(other: Cluster) -> None:
     with connect(parse_url(other.url("icu", "app", "secret"))) as connection:
-        facts = database_facts(connection)
+        facts = database_metadata(connection)
     dsn = parse_url(other.url("icu", "app", "secret"))
 
     def words(locale: dict[str, str], **others: object) -> str:

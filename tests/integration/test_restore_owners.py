@@ -65,7 +65,7 @@ def says(restorer: Restorer, **options: Any) -> str:
     """Return why a database for the restore is refused."""
     database = restorer.database
     with pytest.raises(RestoreError) as caught:
-        restorer.databases.create(database.user, restorer.facts(), (), **options)
+        restorer.databases.create(database.user, restorer.metadata(), (), **options)
     assert names_of(database) == {database.name}
     return f"{caught.value.message}\n{caught.value.hint}"
 
@@ -120,10 +120,10 @@ def test_what_others_own_is_told_before_loading(
     assert "source=fixtures" in refused
     assert 'GRANT "postgres"' not in told.stderr + checked + refused
     # Fixtures need none of it.
-    new = restorer.databases.create(database.user, restorer.facts(), (), source="fixtures").database
+    new = restorer.databases.create(database.user, restorer.metadata(), (), source="fixtures").database
     restorer.databases.drop(new, None)
     # An archive of an earlier release does not tell; its load fails, and says what that means.
-    older = {key: value for key, value in restorer.facts().items() if key not in ("owners", "superuser_objects")}
+    older = {key: value for key, value in restorer.metadata().items() if key not in ("owners", "superuser_objects")}
     new = restorer.databases.create(database.user, older, ()).database
     failed = restorer.load(new)
     assert "source=fixtures" in failed["hint"], failed
@@ -148,7 +148,7 @@ def test_an_old_owner_that_is_gone_matters_where_it_owns_something(
     server: Server, application: RunningApplication, keys: Keys
 ) -> None:
     restorer = saved(server, application, keys)
-    facts = {**restorer.facts(), "owner": "long_gone"}
+    facts = {**restorer.metadata(), "owner": "long_gone"}
     facts["roles"] = [*facts["roles"], "long_gone"]
     facts["privileges"] = [*facts["privileges"], ["long_gone", "CONNECT", False]]
     create = restorer.databases.create
@@ -183,13 +183,13 @@ def test_settings_of_a_superuser_are_told_before_loading(
     assert "5120" not in words
     assert "GRANT SET ON PARAMETER my.setting TO" in words
     # An administrator runs these words: what stands in an archive is quoted in them.
-    facts = restorer.facts()
+    facts = restorer.metadata()
     facts["settings"] = [["", 'session_preload_libraries=a, "b c"; DROP DATABASE x; --\'']]
     with pytest.raises(RestoreError) as caught:
         restorer.databases.create(database.user, facts, ())
     assert "TO 'a', 'b c; DROP DATABASE x; --'''" in caught.value.message
     # Who leaves them out is not asked for them.
-    new = restorer.databases.create(database.user, restorer.facts(), (), skip_settings=True).database
+    new = restorer.databases.create(database.user, restorer.metadata(), (), skip_settings=True).database
     # And who had no manifest's word before the load gets the same words after it.
     failed = restorer.load(new)
     assert wanted[0] in failed["hint"], failed

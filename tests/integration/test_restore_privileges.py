@@ -103,7 +103,7 @@ def test_an_archive_that_gives_the_application_nothing(
     with given_away(database) as run:
         run("GRANT CREATE ON DATABASE {d} TO {u}", "REVOKE TEMPORARY ON DATABASE {d} FROM PUBLIC")
         restorer = saved(server, application, keys)
-        facts = restorer.facts()
+        facts = restorer.metadata()
         facts["privileges"] = [row for row in facts["privileges"] if row[0] == facts["owner"]]
         new = restorer.create()
         assert restorer.load(new)["proven"]
@@ -122,7 +122,7 @@ def test_no_swap_where_the_privileges_cannot_be_had(
         run("GRANT ALL PRIVILEGES ON DATABASE {d} TO {u}")
         restorer = saved(server, application, keys)
         before = digest_of(database)
-        facts, new = restorer.facts(), restorer.create()
+        facts, new = restorer.metadata(), restorer.create()
         assert restorer.load(new)["proven"]
         facts["privileges"] = [*facts["privileges"], [database.user, "FLY", False]]
         with pytest.raises(RestoreError, match=r"privileges on the database .*: FLY.*\nHINT: .*unchanged"):
@@ -133,8 +133,8 @@ def test_no_swap_where_the_privileges_cannot_be_had(
         application_dsn = parse_url(database.url)
         wrong = application_dsn.__class__(**{**vars(application_dsn), "password": "wrong"})
         with pytest.raises(RestoreError, match=r"the application cannot connect to .*password"):
-            restorer.databases.swap(new, restorer.facts(), application=wrong)
+            restorer.databases.swap(new, restorer.metadata(), application=wrong)
         assert names_of(database) == {database.name, new}
-        restorer.databases.swap(new, restorer.facts(), application=application_dsn)
+        restorer.databases.swap(new, restorer.metadata(), application=application_dsn)
         with psycopg.connect(database.url) as connection:
             assert connection.execute("SELECT count(*) FROM auth_user").fetchone()

@@ -29,7 +29,7 @@ def test_a_session_that_the_role_may_not_end(restorer: Restorer, monkeypatch: py
     database = restorer.database
     new = restorer.create()
     assert restorer.load(new)["proven"]
-    before, facts = digest_of(database), restorer.facts()
+    before, facts = digest_of(database), restorer.metadata()
     database.cluster.execute(f"ALTER ROLE {database.user} CREATEDB")
     own = Databases(parse_url(database.url).to("postgres"), database.name)
     monkeypatch.setattr(admin, "_SWAP_LIMIT", 1.5)
@@ -65,7 +65,7 @@ def test_a_subscription(restorer: Restorer) -> None:
 def test_what_refuses_a_dump_does_not_refuse_fixtures(restorer: Restorer) -> None:
     """They are Django's objects: the dump's version, roles and extensions are none of theirs."""
     database, databases = restorer.database, restorer.databases
-    facts = restorer.facts()
+    facts = restorer.metadata()
     untrusted = {"name": "file_fdw", "version": "1.0", "schema": "public", "trusted": False}
     facts |= {
         "server_major": 99,

@@ -85,7 +85,7 @@ FAULTS: list[tuple[Callable[[Restorer], None], str, str]] = [
 
 def test_no_fault_of_an_archive_reaches_the_live_database(restorer: Restorer) -> None:
     before, whole = digest_of(restorer.database), restorer.path
-    content, facts, key = whole.read_bytes(), restorer.facts(), restorer.session_key
+    content, facts, key = whole.read_bytes(), restorer.metadata(), restorer.session_key
     for spoil, kind, words in FAULTS:
         restorer.path = whole
         whole.write_bytes(content)

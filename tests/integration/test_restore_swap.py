@@ -60,7 +60,7 @@ def test_a_swap_that_must_not_be(restorer: Restorer, application: RunningApplica
     with pytest.raises(RestoreError, match="not a database that a restore made"):
         restorer.databases.drop(other, None)
     # One under a name that the user chose is ours all the same.
-    beside = restorer.databases.create(database.user, restorer.facts(), (), f"{database.name}_beside").database
+    beside = restorer.databases.create(database.user, restorer.metadata(), (), f"{database.name}_beside").database
     restorer.databases.drop(beside, None)
     assert beside not in names_of(database)
     again = restorer.create()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from checkniner_backups.archive.manifest import parse_manifest
 from checkniner_backups.errors import ArchiveError
-from checkniner_backups.postgres.fitness import as_statement
+from checkniner_backups.postgres.preflight import as_statement
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from checkniner_backups.errors import RestoreError, printable
-from checkniner_backups.postgres.fitness import as_statement
+from checkniner_backups.postgres.preflight import as_statement
 from checkniner_backups.postgres.quoting import identifier, literal
 
 ODD = ["plain", 'a"b', "a'b", "a\\b", "a\nb", "a\x1b[2Jb", "\u202eevil", 'x" SUPERUSER; --', "ü b", "\U000e0001\\'\""]

@@ -43,7 +43,7 @@ class Inspection:
 
     @property
     def database(self) -> dict[str, Any]:
-        """The manifest's facts on the database; empty where there is no manifest."""
+        """The manifest's metadata on the database; empty where there is no manifest."""
         return dict(self.manifest.database) if self.manifest else {}
 
 

@@ -29,7 +29,7 @@ from ..errors import DatabaseError, LockTimeoutError
 from ..postgres import large_objects
 from ..postgres.digest import TableDigest, columns_of, digest_table
 from ..postgres.dsn import dump_program
-from ..postgres.facts import database_facts, sequence_facts, table_facts
+from ..postgres.metadata import database_metadata, sequence_metadata, table_metadata
 from ..postgres.session import reading_hint, server_major
 from ..postgres.snapshot import LockWaitLimit, Snapshot
 from ..system.pipes import widen
@@ -113,15 +113,15 @@ def dump(
     :raises LockTimeoutError: a lock was not to be had, or somebody waited too long: try again from a new snapshot
     :raises DatabaseError: a reader failed, or the parts disagree
     """
-    database = database_facts(snapshot.connection)
-    sequences = sequence_facts(snapshot.connection)
+    database = database_metadata(snapshot.connection)
+    sequences = sequence_metadata(snapshot.connection)
     program = dump_program(server_major(snapshot.connection))
     sql = _Sql(program, snapshot, folder / sql_member_name(database["name"]))
     rows = _Rows(snapshot, known)
     fixtures = _Fixtures(process, snapshot, folder, before_fixtures) if process else None
     run_concurrently([reader for reader in (sql, fixtures, rows) if reader], LockWaitLimit(snapshot, migration_wait))
     members = (sql.member, *(fixtures.members if fixtures else ()))
-    tables = table_facts(snapshot.connection, snapshot.tables, rows.digests)
+    tables = table_metadata(snapshot.connection, snapshot.tables, rows.digests)
     report = fixtures.report if fixtures else None
     if report and report.search_path:
         snapshot.search_path = report.search_path
@@ -134,7 +134,7 @@ def dump(
         {"extension": table.extension, "schema": table.schema, "name": table.name, **vars(rows.digests[table.oid])}
         for table in snapshot.configuration
     ]
-    # An administrator who prepares a new database knows the database's facts alone.
+    # An administrator who prepares a new database knows the database's metadata alone.
     database["extension_rows"] = [[each["schema"], each["name"], each["rows"]] for each in configuration]
     return Dataset(members, database, tables, sequences, report, rows.digests, configuration)
 

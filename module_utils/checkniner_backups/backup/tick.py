@@ -196,7 +196,7 @@ def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = l
 
 def _warn(context: RunContext, dataset: Dataset) -> None:
     """Say now what would stop a restore of this archive from SQL: nobody wants to learn it then."""
-    from ..postgres.fitness import loading_problems  # a tick that finds nothing new does without it
+    from ..postgres.preflight import loading_problems  # a tick that finds nothing new does without it
 
     # Where a URL of its own is set, it is a role's that only reads.
     role = owner_dsn(context.settings)[0].user if context.settings.database_url else context.dsn.user

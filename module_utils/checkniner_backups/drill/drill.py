@@ -145,10 +145,10 @@ class _Rehearsal:
         manifest = self._inspection.manifest
         if not manifest:
             return
-        facts = manifest.database
-        named = {*facts.get("roles", ()), facts.get("owner", ""), *(table["owner"] for table in manifest.tables)}
-        named |= {row[0] for key in ("privileges", "settings") for row in facts.get(key, ())}
-        named |= {each["role"] for each in facts.get("owners", ())}
+        metadata = manifest.database
+        named = {*metadata.get("roles", ()), metadata.get("owner", ""), *(table["owner"] for table in manifest.tables)}
+        named |= {row[0] for key in ("privileges", "settings") for row in metadata.get(key, ())}
+        named |= {each["role"] for each in metadata.get("owners", ())}
         for role in sorted(named - {"", "PUBLIC", self._role}):
             if not role.startswith("pg_"):  # the server's own, which are there or are missed
                 self._server.create_role(role)

@@ -10,8 +10,8 @@ from ..django_app.environment import application_dsn, check_user, owner_dsn
 from ..errors import DatabaseError
 from ..postgres.dsn import dump_program
 from ..postgres.extensions import unloadable_rows
-from ..postgres.facts import database_facts
-from ..postgres.fitness import unfit
+from ..postgres.metadata import database_metadata
+from ..postgres.preflight import unfit
 from ..postgres.session import connect_directly, fetch_all, reading_hint, server_major
 from ..settings import Settings
 
@@ -50,7 +50,7 @@ def check(settings: Settings) -> list[str]:
     with connect_directly(dsn) as connection:
         major = server_major(connection)
         role = owner_dsn(settings)[0].user
-        problems = unfit(connection, database_facts(connection), role or dsn.user)
+        problems = unfit(connection, database_metadata(connection), role or dsn.user)
         problems += unloadable_rows(connection, role or dsn.user)
     lines.append(f"{dsn}: PostgreSQL {major}, read by {dump_program(major)}")
     with exported_snapshot(dsn, settings.lock_timeout) as snapshot:

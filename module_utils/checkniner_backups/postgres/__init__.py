@@ -7,7 +7,7 @@
 * large_objects: what stands in no table
 * extensions: what extensions keep in tables of their own, and comments
 * digest: row counts and digests of tables
-* facts: what a plain `pg_dump` does not hold (owner, settings, privileges, roles, extensions)
+* metadata: what a plain `pg_dump` does not hold (owner, settings, privileges, roles, extensions)
 * dump_lexer, dump_text, load: a dump cut into statements, made loadable, loaded by its owner
 * admin: create, swap and drop whole databases
 """

@@ -146,19 +146,19 @@ def is_ours(connection: Connection, name: str) -> bool:
     return fetch_all(connection, query, name) == [(OURS,)]
 
 
-def create_database(connection: Connection, name: str, facts: Mapping[str, Any]) -> None:
-    """Given a new database's name and the manifest's facts, create it, empty; it is the administrator's for now.
+def create_database(connection: Connection, name: str, metadata: Mapping[str, Any]) -> None:
+    """Given a new database's name and the manifest's metadata, create it, empty; it is the administrator's for now.
 
     Nobody but a superuser gets in before `give_away`: what others made there could be run by what a superuser does
     there. An administrator who is none has to get in, and has no power that others could want.
 
-    Encoding and locale are those of the facts, which `locales.completed` makes whole.
+    Encoding and locale are those of the metadata, which `locales.completed` makes whole.
 
     :raises DatabaseError: the server refuses, for a locale that it does not have for example
     """
     from psycopg import sql
 
-    said = [sql.SQL("TEMPLATE template0"), *options(connection, facts)]
+    said = [sql.SQL("TEMPLATE template0"), *options(connection, metadata)]
     if connection.info.parameter_status("is_superuser") == "on":
         said.append(sql.SQL("CONNECTION LIMIT 0"))
     connection.execute(sql.SQL("CREATE DATABASE {} {}").format(sql.Identifier(name), sql.SQL(" ").join(said)))
@@ -175,7 +175,9 @@ def give_away(connection: Connection, name: str, owner: str) -> None:
         connection.execute(sql.SQL("ALTER DATABASE {} {}").format(sql.Identifier(name), change))
 
 
-def create_extensions(admin: Dsn, name: str, owner: str, facts: Mapping[str, Any], allowed: Iterable[str]) -> list[str]:
+def create_extensions(
+    admin: Dsn, name: str, owner: str, metadata: Mapping[str, Any], allowed: Iterable[str]
+) -> list[str]:
     """Given a new database and its owner to be, create the dump's extensions that the owner may not; return names.
 
     A trusted extension is the owner's own work: it stands in the SQL.
@@ -185,7 +187,7 @@ def create_extensions(admin: Dsn, name: str, owner: str, facts: Mapping[str, Any
     """
     from psycopg import sql
 
-    needed = [each for each in facts.get("extensions", ()) if not each["trusted"]]
+    needed = [each for each in metadata.get("extensions", ()) if not each["trusted"]]
     refused = sorted({each["name"] for each in needed} - set(allowed))
     if refused:
         raise RestoreError(
@@ -200,8 +202,8 @@ def create_extensions(admin: Dsn, name: str, owner: str, facts: Mapping[str, Any
                 connection.execute(schema.format(sql.Identifier(each["schema"]), sql.Identifier(owner)))
                 statement = sql.SQL("CREATE EXTENSION IF NOT EXISTS {} SCHEMA {}")
                 connection.execute(statement.format(sql.Identifier(each["name"]), sql.Identifier(each["schema"])))
-            comment_extensions(connection, facts)
-            open_configuration(connection, owner, facts, [each["name"] for each in needed])
+            comment_extensions(connection, metadata)
+            open_configuration(connection, owner, metadata, [each["name"] for each in needed])
     return [each["name"] for each in needed]
 
 

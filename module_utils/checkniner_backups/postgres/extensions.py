@@ -75,7 +75,7 @@ def closed_tables(connection: Connection, role: str | None = None) -> list[str]:
     return [table.quoted for table in tables if not fetch_all(connection, query, role, table.oid)[0][0]]
 
 
-def open_configuration(connection: Connection, role: str, facts: Mapping[str, Any], made: Collection[str]) -> None:
+def open_configuration(connection: Connection, role: str, metadata: Mapping[str, Any], made: Collection[str]) -> None:
     """Given an administrator's connection to a new database, let a role load the rows of configuration tables.
 
     `CREATE EXTENSION` may have made such rows already: the archive has them too, and they would be there twice. Only an
@@ -86,7 +86,7 @@ def open_configuration(connection: Connection, role: str, facts: Mapping[str, An
     """
     from psycopg import sql
 
-    rows = {(schema, name): count for schema, name, count in facts.get("extension_rows", ())}
+    rows = {(schema, name): count for schema, name, count in metadata.get("extension_rows", ())}
     closed = closed_tables(connection, role)
     for table in configuration_tables(connection):
         count = rows.get((table.schema, table.name))
@@ -136,10 +136,10 @@ def close_configuration(connection: Connection, role: str) -> None:
             connection.execute(sql.SQL("REVOKE INSERT ON {} FROM {}").format(name, sql.Identifier(role)))
 
 
-def was_opened(facts: Mapping[str, Any]) -> bool:
-    """Given the manifest's `database` facts, return whether `open_configuration` may have granted something."""
-    names = {each["name"] for each in facts.get("extensions", ()) if not each["trusted"]}
-    return bool(names & {*_REFERENCE}) and any(count for _, _, count in facts.get("extension_rows", ()))
+def was_opened(metadata: Mapping[str, Any]) -> bool:
+    """Given the manifest's metadata of the database, return whether `open_configuration` may have granted something."""
+    names = {each["name"] for each in metadata.get("extensions", ()) if not each["trusted"]}
+    return bool(names & {*_REFERENCE}) and any(count for _, _, count in metadata.get("extension_rows", ()))
 
 
 def database_comment(connection: Connection) -> str | None:
@@ -158,25 +158,26 @@ def extension_comments(connection: Connection) -> dict[str, str | None]:
     return {name: comment for name, comment, _ in fetch_all(connection, _COMMENTS)}
 
 
-def comment_extensions(connection: Connection, facts: Mapping[str, Any]) -> None:
-    """Given the manifest's `database` facts, let the comments on those extensions that are ours be the archive's."""
+def comment_extensions(connection: Connection, metadata: Mapping[str, Any]) -> None:
+    """Given the manifest's metadata of the database, let the comments on those extensions that are ours be the
+    archive's."""
     from psycopg import sql
 
-    wanted = facts.get("extension_comments", {})
+    wanted = metadata.get("extension_comments", {})
     for name, comment, ours in fetch_all(connection, _COMMENTS):
         if ours and name in wanted and wanted[name] != comment:
             statement = sql.SQL("COMMENT ON EXTENSION {} IS {}")
             connection.execute(statement.format(sql.Identifier(name), sql.Literal(wanted[name])))
 
 
-def comment_database(connection: Connection, facts: Mapping[str, Any]) -> None:
-    """Given a connection to a database as its owner, and the manifest's `database` facts, put its comment back.
+def comment_database(connection: Connection, metadata: Mapping[str, Any]) -> None:
+    """Given a connection to a database as its owner, and the manifest's metadata of the database, put its comment back.
 
     One that a restore made under a name that somebody chose keeps the note that tells so.
     """
     from psycopg import sql
 
-    comment, found = facts.get("comment"), fetch_all(connection, _COMMENT)[0][0]
+    comment, found = metadata.get("comment"), fetch_all(connection, _COMMENT)[0][0]
     if comment is not None and found not in (comment, OURS):
         name = sql.Identifier(connection.info.dbname)
         connection.execute(sql.SQL("COMMENT ON DATABASE {} IS {}").format(name, sql.Literal(comment)))

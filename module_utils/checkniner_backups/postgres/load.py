@@ -30,7 +30,7 @@ from ..system.environment import plain_environ
 from .dsn import Dsn, client_program
 from .dump_text import loadable
 from .extensions import closed_tables
-from .fitness import may_become
+from .preflight import may_become
 from .session import connect, fetch_one, is_name_not_found, server_major
 
 if TYPE_CHECKING:

@@ -33,34 +33,34 @@ def locale_fields(row: Mapping[str, Any]) -> dict[str, Any]:
     return {field: row[field] for field in _FIELDS if row.get(field)}
 
 
-def completed(connection: Connection, facts: Mapping[str, Any], live: str) -> Mapping[str, Any]:
-    """Given the manifest's facts, return them with encoding and locale: where they tell none, the live database's.
+def completed(connection: Connection, metadata: Mapping[str, Any], live: str) -> Mapping[str, Any]:
+    """Given the manifest's metadata, return them with encoding and locale: where they tell none, the live database's.
 
     Without one, UTF8: the archives of the old scripts were made by a dump of such a database, mostly.
     """
-    if facts.get("encoding"):
-        return facts
+    if metadata.get("encoding"):
+        return metadata
     for encoding, collate, ctype, row in fetch_all(connection, _LIKE, live):
         found = {"encoding": encoding, "lc_collate": collate, "lc_ctype": ctype, "locale": locale_fields(row)}
-        return {**facts, **found}
+        return {**metadata, **found}
     found = {"encoding": "UTF8"}
     if not fetch_one(connection, _TEMPLATE)[0]:  # a locale for Latin 1 alone, for example
         found |= {"lc_collate": "C", "lc_ctype": "C"}
-    return {**facts, **found}
+    return {**metadata, **found}
 
 
-def options(connection: Connection, facts: Mapping[str, Any]) -> list[sql.Composable]:
-    """Given facts, return what to say of encoding and locale in `CREATE DATABASE`."""
+def options(connection: Connection, metadata: Mapping[str, Any]) -> list[sql.Composable]:
+    """Given metadata, return what to say of encoding and locale in `CREATE DATABASE`."""
     from psycopg import sql
 
     said: list[sql.Composable] = []
     for key, word in _WORDS.items():
-        if facts.get(key):
-            said.append(sql.SQL(f"{word} {{}}").format(sql.Literal(facts[key])))
+        if metadata.get(key):
+            said.append(sql.SQL(f"{word} {{}}").format(sql.Literal(metadata[key])))
     major = server_major(connection)
-    if major < 15 or not facts.get("lc_collate"):
+    if major < 15 or not metadata.get("lc_collate"):
         return said
-    provider, name, rules = _parts(facts)
+    provider, name, rules = _parts(metadata)
     if provider == "c":  # template0's may be another
         return [*said, sql.SQL("LOCALE_PROVIDER libc")]
     word = "icu ICU_LOCALE" if provider == "i" else "builtin BUILTIN_LOCALE"
@@ -71,7 +71,7 @@ def options(connection: Connection, facts: Mapping[str, Any]) -> list[sql.Compos
 
 
 def locale_difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> str:
-    """Given a database's facts and the manifest's, return in words how the locales' providers, names or rules differ.
+    """Given a database's metadata and the manifest's, return how the locales' providers, names or rules differ.
 
     Empty if they do not.
     """
@@ -85,9 +85,9 @@ def locale_difference(found: Mapping[str, Any], expected: Mapping[str, Any]) -> 
     return f"the database's locale is {_said(ours)}, the manifest says {_said(theirs)}"
 
 
-def _parts(facts: Mapping[str, Any]) -> tuple[str, str, str]:
+def _parts(metadata: Mapping[str, Any]) -> tuple[str, str, str]:
     """Return provider, name and rules. Before 15 the C library was the only provider; its name is lc_collate."""
-    locale = facts.get("locale") or {}
+    locale = metadata.get("locale") or {}
     provider = locale.get("datlocprovider", "c")
     name = locale.get("datlocale") or locale.get("daticulocale") or ""
     return provider, "" if provider == "c" else name, locale.get("daticurules") or ""

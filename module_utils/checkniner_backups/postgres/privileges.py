@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RestoreError
-from .fitness import may_become
+from .preflight import may_become
 from .session import fetch_all, fetch_one
 
 if TYPE_CHECKING:
@@ -61,24 +61,24 @@ def listed(privileges: Granted) -> str:
     return ", ".join(sorted(words)) or "none"
 
 
-def let_own(connection: Connection, role: str, facts: Mapping[str, Any]) -> None:
+def let_own(connection: Connection, role: str, metadata: Mapping[str, Any]) -> None:
     """Given a connection to a new, empty database and who will load it, let others own tables in its schema `public`.
 
     `ALTER TABLE ... OWNER TO` asks for it, and the dump's own GRANTs stand at its end. `take_back` undoes it.
     """
     from psycopg import sql
 
-    owners = {each["role"] for each in facts.get("owners", ())} & may_become(connection, role) - {role}
+    owners = {each["role"] for each in metadata.get("owners", ())} & may_become(connection, role) - {role}
     for owner in sorted(owners):
         if not fetch_one(connection, _CREATES, owner)[0]:
             connection.execute(sql.SQL("GRANT CREATE ON SCHEMA public TO {}").format(sql.Identifier(owner)))
 
 
-def take_back(connection: Connection, facts: Mapping[str, Any]) -> None:
+def take_back(connection: Connection, metadata: Mapping[str, Any]) -> None:
     """Given a connection to a loaded database, as its owner, undo `let_own` for those that had no such right."""
     from psycopg import sql
 
-    for each in facts.get("owners", ()):
+    for each in metadata.get("owners", ()):
         if not each["creates"] and fetch_all(connection, _ROLE, each["role"]):
             connection.execute(sql.SQL("REVOKE CREATE ON SCHEMA public FROM {}").format(sql.Identifier(each["role"])))
 
@@ -103,24 +103,24 @@ def give(connection: Connection, name: str, grantee: str, privilege: str, *, gra
     _run(connection, statement, privilege, name, grantee)
 
 
-def hand_over(connection: Connection, name: str, live: str, role: str, facts: Mapping[str, Any]) -> None:
+def hand_over(connection: Connection, name: str, live: str, role: str, metadata: Mapping[str, Any]) -> None:
     """Given a new database, let it belong to whom the live one belongs to, or else to whom the manifest names.
 
     Its privileges are then those of the manifest, or else the live database's. The application's role also keeps what
     the live database gives it, and may connect in any case.
 
     :param role: the application's role
-    :param facts: the manifest's `database` facts; may be empty
+    :param metadata: the manifest's metadata of the database; may be empty
     :raises RestoreError: the privileges are others in the end; nothing was changed
     """
     from psycopg import sql
 
     with connection.transaction():
         roles = {row[0] for row in fetch_all(connection, "SELECT rolname FROM pg_catalog.pg_roles")}
-        owner = _owner(connection, live) or facts.get("owner", "")
+        owner = _owner(connection, live) or metadata.get("owner", "")
         if owner not in roles:
             owner = _owner(connection, name)
-        wanted = _wanted(connection, name, live, role, facts)
+        wanted = _wanted(connection, name, live, role, metadata)
         wanted = {key: more for key, more in wanted.items() if key[0] != owner and key[0] in {*roles, PUBLIC}}
         if owner != _owner(connection, name):
             statement = sql.SQL("ALTER DATABASE {} OWNER TO {}")
@@ -137,11 +137,11 @@ def hand_over(connection: Connection, name: str, live: str, role: str, facts: Ma
             )
 
 
-def _wanted(connection: Connection, name: str, live: str, role: str, facts: Mapping[str, Any]) -> Granted:
+def _wanted(connection: Connection, name: str, live: str, role: str, metadata: Mapping[str, Any]) -> Granted:
     ours = granted(fetch_all(connection, _ACL, live))
-    if "privileges" in facts:
+    if "privileges" in metadata:
         # The old owner's rights came with the ownership, and go with it; the application keeps its own.
-        wanted = granted(facts["privileges"], {facts.get("owner", "")} - {role})
+        wanted = granted(metadata["privileges"], {metadata.get("owner", "")} - {role})
     else:
         wanted = ours or granted(fetch_all(connection, _ACL, name))
     kept = {key: more for key, more in ours.items() if key[0] == role}

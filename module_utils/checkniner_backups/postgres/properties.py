@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DatabaseError, RestoreError
 from .dsn import Dsn
 from .extensions import comment_database, comment_extensions
-from .fitness import as_statement, leaving_out
+from .preflight import as_statement, leaving_out
 from .privileges import PRIVILEGES, give, take_back
 from .session import connect, translated
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from .session import Connection
 
 
-def apply_properties(dsn: Dsn, facts: Mapping[str, Any], live: str = "") -> None:
-    """Given a new database, as its owner, and the manifest's `database` facts, put settings, privileges and comments
-    back.
+def apply_properties(dsn: Dsn, metadata: Mapping[str, Any], live: str = "") -> None:
+    """Given a new database, as its owner, and the manifest's metadata of the database, put settings, privileges and
+    comments back.
 
-    :param live: what the database will be called, for messages; empty for the name that the facts tell
+    :param live: what the database will be called, for messages; empty for the name that the metadata tell
     :raises RestoreError: one needs more than the owner's rights; the message says what an administrator can run
     """
     from psycopg import sql
@@ -32,19 +32,19 @@ def apply_properties(dsn: Dsn, facts: Mapping[str, Any], live: str = "") -> None
     name = sql.Identifier(dsn.database)
     with connect(dsn) as connection:
         connection.execute("SET default_transaction_read_only = off")  # a role may have it on
-        for role, setting in facts.get("settings", ()):
-            _apply_setting(connection, dsn.database, role, setting, live or facts.get("name", dsn.database))
-        take_back(connection, facts)
-        comment_database(connection, facts)
-        comment_extensions(connection, facts)
-        if facts.get("connection_limit", -1) != -1:
-            limit = sql.Literal(int(facts["connection_limit"]))
+        for role, setting in metadata.get("settings", ()):
+            _apply_setting(connection, dsn.database, role, setting, live or metadata.get("name", dsn.database))
+        take_back(connection, metadata)
+        comment_database(connection, metadata)
+        comment_extensions(connection, metadata)
+        if metadata.get("connection_limit", -1) != -1:
+            limit = sql.Literal(int(metadata["connection_limit"]))
             connection.execute(sql.SQL("ALTER DATABASE {} CONNECTION LIMIT {}").format(name, limit))
-        if "privileges" not in facts:
+        if "privileges" not in metadata:
             return
         connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
-        for grantee, privilege, grantable in facts["privileges"]:
-            if grantee == facts.get("owner") or privilege not in PRIVILEGES:
+        for grantee, privilege, grantable in metadata["privileges"]:
+            if grantee == metadata.get("owner") or privilege not in PRIVILEGES:
                 continue
             give(connection, dsn.database, grantee, privilege, grantable=bool(grantable))
 

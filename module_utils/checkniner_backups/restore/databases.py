@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DatabaseError, RestoreError
 from ..postgres import admin
+from ..postgres.disk_space import lacking_disk_space
 from ..postgres.dsn import Dsn
 from ..postgres.extensions import close_configuration, was_opened
-from ..postgres.fitness import missing_for
 from ..postgres.locales import completed
+from ..postgres.preflight import missing_for
 from ..postgres.privileges import hand_over, let_own
-from ..postgres.room import lacking_room
 from ..postgres.session import administer, connect
 
 if TYPE_CHECKING:
@@ -54,13 +54,13 @@ def _refuse(problems: Iterable[str], way_out: str = "") -> None:
         )
 
 
-def _for_fixtures(facts: Mapping[str, Any], allowed: Collection[str]) -> dict[str, Any]:
-    """Return the facts that matter to a database which the application's own migrations fill.
+def _for_fixtures(metadata: Mapping[str, Any], allowed: Collection[str]) -> dict[str, Any]:
+    """Return the metadata that matters to a database which the application's own migrations fill.
 
     The dump's version, roles and extensions do not; an extension that was allowed is what the migrations need.
     """
-    kept = {name: facts[name] for name in _OF_EVERY_DATABASE if name in facts}
-    return {**kept, "extensions": [each for each in facts.get("extensions", ()) if each["name"] in allowed]}
+    kept = {name: metadata[name] for name in _OF_EVERY_DATABASE if name in metadata}
+    return {**kept, "extensions": [each for each in metadata.get("extensions", ()) if each["name"] in allowed]}
 
 
 def _try(application: Dsn) -> None:
@@ -95,14 +95,14 @@ class Databases:
     def create(
         self,
         owner: str,
-        facts: Mapping[str, Any],
+        metadata: Mapping[str, Any],
         allowed: Iterable[str],
         name: str = "",
         *,
         source: str = "sql",
         skip_settings: bool = False,
     ) -> Change:
-        """Given who will load it and the manifest's facts, create an empty database; drop what a killed restore left.
+        """Given the loading role and the manifest's metadata, create an empty database; drop any that a killed restore left.
 
         :param allowed: extensions that only a superuser may create, and that may be created
         :param name: a name to take; empty for `<live>_restoring_<stamp>`
@@ -112,10 +112,10 @@ class Databases:
         """
         allowed = tuple(allowed)
         if source == "fixtures":
-            facts = _for_fixtures(facts, allowed)
+            metadata = _for_fixtures(metadata, allowed)
         with self._connected() as connection:
             sql = source == "sql"
-            problems = missing_for(connection, facts, owner, self._live, sql=sql, skip_settings=skip_settings)
+            problems = missing_for(connection, metadata, owner, self._live, sql=sql, skip_settings=skip_settings)
             _refuse(problems, ", or restore this archive with source=fixtures" if sql else "")
             leftovers = admin.previous_databases(connection, self._live, NEW)
             if name and admin.exists(connection, name):
@@ -129,25 +129,25 @@ class Databases:
                     log.warning("dropping %s, which an earlier restore left", leftover)
                     admin.drop_database(connection, leftover)
             if not (self._dry_run and leftovers):  # what is not dropped yet takes the room
-                _refuse(lacking_room(connection, facts))
+                _refuse(lacking_disk_space(connection, metadata))
             if self._dry_run:
                 return change
-            admin.create_database(connection, new, completed(connection, facts, self._live))
+            admin.create_database(connection, new, completed(connection, metadata, self._live))
             try:
                 if name:
                     admin.mark_as_ours(connection, new)
-                admin.create_extensions(self._dsn, new, owner, facts, allowed)
-                if sql and facts.get("owners"):
+                admin.create_extensions(self._dsn, new, owner, metadata, allowed)
+                if sql and metadata.get("owners"):
                     with administer(self._dsn.to(new)) as inside:
-                        let_own(inside, owner, facts)
+                        let_own(inside, owner, metadata)
                 admin.give_away(connection, new, owner)
             except BaseException:
                 admin.drop_database(connection, new)
                 raise
             return change
 
-    def swap(self, new: str, facts: Mapping[str, Any], role: str = "", *, application: Dsn | None = None) -> Change:
-        """Given the new database's name and the manifest's facts, make it the live one; keep the old one.
+    def swap(self, new: str, metadata: Mapping[str, Any], role: str = "", *, application: Dsn | None = None) -> Change:
+        """Given the new database's name and the manifest's metadata, make it the live one; keep the old one.
 
         The new live database belongs to whom the old one belonged to, or else to whom the manifest names.
 
@@ -165,16 +165,16 @@ class Databases:
                 return Change(before, after, self._live, previous if there else "")
             loader = admin.owner_of(connection, new)
             role = (application.user if application else role) or loader
-            self.settle(new, loader, facts)
-            hand_over(connection, new, self._live, role, facts)
+            self.settle(new, loader, metadata)
+            hand_over(connection, new, self._live, role, metadata)
         if application:
             _try(application.to(new))
         done = admin.swap(self._dsn, self._live, new, previous)
         return Change(before, after, self._live, previous if there else "", done.outage)
 
-    def settle(self, new: str, loader: str, facts: Mapping[str, Any]) -> None:
-        """Given a loaded database, who has loaded it, and the manifest's facts, take back the rights of a load."""
-        if was_opened(facts):
+    def settle(self, new: str, loader: str, metadata: Mapping[str, Any]) -> None:
+        """Given a loaded database, who has loaded it, and the manifest's metadata, take back the rights of a load."""
+        if was_opened(metadata):
             with administer(self._dsn.to(new)) as inside:
                 close_configuration(inside, loader)
 

@@ -73,10 +73,10 @@ def load_and_prove(
     manifest = load.manifest
     if manifest is None:
         return NOT_PROVEN
-    facts = dict(manifest.database)
+    metadata = dict(manifest.database)
     if skip_settings:
-        facts["settings"] = []
-    apply_properties(dsn, facts, live)
+        metadata["settings"] = []
+    apply_properties(dsn, metadata, live)
     log.info("comparing %d tables with the manifest", len(manifest.tables))
     proof = checked(prove_sql(dsn, manifest, skip_settings=skip_settings))
     if path:

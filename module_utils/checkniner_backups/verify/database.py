@@ -16,8 +16,8 @@ from ..postgres import large_objects
 from ..postgres.digest import columns_of, digest_table
 from ..postgres.dsn import Dsn
 from ..postgres.extensions import configuration_tables, has_our_note
-from ..postgres.facts import database_facts, ownership, sequence_facts
 from ..postgres.locales import locale_difference
+from ..postgres.metadata import database_metadata, ownership, sequence_metadata
 from ..postgres.privileges import granted, listed
 from ..postgres.snapshot import plain_reader
 
@@ -65,8 +65,8 @@ def prove_sql(dsn: Dsn, manifest: Manifest, *, skip_settings: bool = False) -> P
             if difference:
                 differences.append(f"table {table.quoted}: {difference}")
         differences += _compare_what_is_in_no_table(connection, manifest)
-        differences += _compare_sequences(manifest.sequences, sequence_facts(connection))
-        found_facts = database_facts(connection)
+        differences += _compare_sequences(manifest.sequences, sequence_metadata(connection))
+        found_facts = database_metadata(connection)
         if has_our_note(connection):  # restored beside the live one: its own comment has no place there
             found_facts["comment"] = manifest.database.get("comment")
         differences += _compare_database(manifest.database, found_facts, skip_settings)

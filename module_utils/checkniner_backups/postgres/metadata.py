@@ -124,7 +124,7 @@ FROM pg_class c WHERE c.oid = ANY (%s)
 """
 
 
-def database_facts(connection: Connection) -> dict[str, Any]:
+def database_metadata(connection: Connection) -> dict[str, Any]:
     """Return the database's own properties, as they stand in the manifest under `database`. Sizes are in bytes."""
     power = fetch_all(connection, _SUPERUSERS)
     if server_major(connection) >= 15:
@@ -160,7 +160,7 @@ def database_facts(connection: Connection) -> dict[str, Any]:
     }
 
 
-def sequence_facts(connection: Connection) -> list[dict[str, Any]]:
+def sequence_metadata(connection: Connection) -> list[dict[str, Any]]:
     """Return how far each sequence is. They are not transactional: read them before the dump, so that a dumped
     one is never behind."""
     return [
@@ -174,7 +174,7 @@ def ownership(connection: Connection, oids: list[int]) -> dict[int, tuple[str, l
     return {oid: (owner, acl) for oid, owner, acl in fetch_all(connection, _OWNERSHIP, oids)}
 
 
-def table_facts(
+def table_metadata(
     connection: Connection, tables: Sequence[Table], digests: Mapping[int, TableDigest]
 ) -> list[dict[str, Any]]:
     """Given tables and digests by their OIDs, return what the manifest says about each that holds rows."""

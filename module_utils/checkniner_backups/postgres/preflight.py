@@ -1,6 +1,7 @@
 """Whether a dump can be loaded into this server, by this role: found before anything is made.
 
-What is looked at are the manifest's facts. An archive of an earlier release tells less; its load then fails half-way.
+What is looked at are the manifest's metadata. An archive of an earlier release tells less; its load then fails
+half-way.
 """
 
 from __future__ import annotations
@@ -56,25 +57,25 @@ def may_become(connection: Connection, role: str | None = None) -> set[str]:
     return {row[0] for row in fetch_all(connection, _MAY_BECOME, role, word)}
 
 
-def loading_problems(dsn: Dsn, facts: Mapping[str, Any], role: str) -> list[str]:
-    """Given a database, its facts and the application's role, return what `unfit` does.
+def loading_problems(dsn: Dsn, metadata: Mapping[str, Any], role: str) -> list[str]:
+    """Given a database, its metadata and the application's role, return what `unfit` does.
 
     :raises DatabaseError: the server
     """
     with connect(dsn) as connection:
-        return unfit(connection, facts, role or dsn.user) + unloadable_rows(connection, role or dsn.user)
+        return unfit(connection, metadata, role or dsn.user) + unloadable_rows(connection, role or dsn.user)
 
 
 def missing_for(
     connection: Connection,
-    facts: Mapping[str, Any],
+    metadata: Mapping[str, Any],
     role: str,
     live: str = "",
     *,
     sql: bool = True,
     skip_settings: bool = False,
 ) -> list[str]:
-    """Given the manifest's `database` facts, return what this server lacks for it, one text each.
+    """Given the manifest's metadata of the database, return what this server lacks for it, one text each.
 
     :param role: who loads it
     :param live: name of the live database
@@ -83,22 +84,25 @@ def missing_for(
     """
     problems = []
     available = {row[0] for row in fetch_all(connection, "SELECT name FROM pg_catalog.pg_available_extensions")}
-    for extension in facts.get("extensions", ()):
+    for extension in metadata.get("extensions", ()):
         if extension["name"] not in available:
             problems.append(f"extension {printable(extension['name'])} is not installed on this server")
     if not sql:
         return problems
     if skip_settings:
-        facts = {**facts, "settings": []}
-    theirs, ours = facts.get("server_major", 0), server_major(connection)
+        metadata = {**metadata, "settings": []}
+    theirs, ours = metadata.get("server_major", 0), server_major(connection)
     roles = {row[0] for row in fetch_all(connection, _ROLES)}
-    named = {*facts.get("roles", ()), *(row[0] for key in ("privileges", "settings") for row in facts.get(key, ()))}
+    named = {
+        *metadata.get("roles", ()),
+        *(row[0] for key in ("privileges", "settings") for row in metadata.get(key, ())),
+    }
     # The database's old owner need not be here, unless something in it is to be its own.
-    named = named - {facts.get("owner", "")} | {each["role"] for each in facts.get("owners", ())}
+    named = named - {metadata.get("owner", "")} | {each["role"] for each in metadata.get("owners", ())}
     absent = [_absent(name) for name in sorted(named - roles - {"PUBLIC", ""})]
     if theirs > ours:
         absent.insert(0, f"the dump is of PostgreSQL {theirs}, this server is {ours}, which is older")
-    return absent + problems + unfit(connection, facts, role, live)
+    return absent + problems + unfit(connection, metadata, role, live)
 
 
 def _absent(role: str) -> str:
@@ -108,12 +112,12 @@ def _absent(role: str) -> str:
     return f"role {quoted} is missing: {remedy}"
 
 
-def unfit(connection: Connection, facts: Mapping[str, Any], role: str, live: str = "") -> list[str]:
-    """Given the facts of a database, return what would stop this role from loading its SQL, one text each.
+def unfit(connection: Connection, metadata: Mapping[str, Any], role: str, live: str = "") -> list[str]:
+    """Given the metadata of a database, return what would stop this role from loading its SQL, one text each.
 
     Roles that are not on this server are not told here.
 
-    :param live: name of the live database; empty for the one that the facts are of
+    :param live: name of the live database; empty for the one that the metadata is of
     """
     roles = {name: (superuser, creates) for name, superuser, creates in fetch_all(connection, _ROLES)}
     if role not in roles or roles[role][0]:
@@ -121,7 +125,7 @@ def unfit(connection: Connection, facts: Mapping[str, Any], role: str, live: str
     problems = []
     own, loader = may_become(connection, role), identifier(role)
     powerful = {row[0] for row in fetch_all(connection, _POWERFUL)}
-    for each in facts.get("owners", ()):
+    for each in metadata.get("owners", ()):
         name = each["role"]
         if name in own or name not in roles:
             continue
@@ -135,16 +139,18 @@ def unfit(connection: Connection, facts: Mapping[str, Any], role: str, live: str
             problem += "the role that loads is no member of it:"
             problem += f" if it may act as that role, GRANT {identifier(name)} TO {loader}"
         problems.append(printable(problem))
-    if objects := facts.get("superuser_objects", ()):
+    if objects := metadata.get("superuser_objects", ()):
         more = f" and {len(objects) - _SHOWN} more" if len(objects) > _SHOWN else ""
         problems.append(f"these need a superuser to be made: {printable(', '.join(objects[:_SHOWN]))}{more}")
-    return problems + _settings(connection, facts, role, live or facts.get("name", ""), creates_roles=roles[role][1])
+    return problems + _settings(
+        connection, metadata, role, live or metadata.get("name", ""), creates_roles=roles[role][1]
+    )
 
 
 def _settings(
-    connection: Connection, facts: Mapping[str, Any], role: str, live: str, *, creates_roles: bool
+    connection: Connection, metadata: Mapping[str, Any], role: str, live: str, *, creates_roles: bool
 ) -> list[str]:
-    settings = facts.get("settings", ())
+    settings = metadata.get("settings", ())
     contexts = dict(fetch_all(connection, _CONTEXTS)) if settings else {}
     problems = []
     for whose, setting in settings:

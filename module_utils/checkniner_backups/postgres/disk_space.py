@@ -18,12 +18,12 @@ _TAKEN = "SELECT coalesce(pg_catalog.sum(pg_catalog.pg_database_size(oid)), 0) F
 _SUPERUSER = "SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user"
 
 
-def lacking_room(connection: Connection, facts: Mapping[str, Any]) -> list[str]:
-    """Given a superuser's connection and the manifest's facts, return what is wrong with the disk, if anything.
+def lacking_disk_space(connection: Connection, metadata: Mapping[str, Any]) -> list[str]:
+    """Given a superuser's connection and the manifest's metadata, return what is wrong with the disk, if anything.
 
     Nothing is also what is said where the disk cannot be seen: a server elsewhere, or behind folders closed to us.
     """
-    needed = facts.get("size", 0)
+    needed = metadata.get("size", 0)
     if not needed or not fetch_one(connection, _SUPERUSER)[0]:
         return []
     folder, modified = fetch_one(connection, _PLACE)
