@@ -92,7 +92,7 @@ from ansible.module_utils.checkniner_module import ENVIRONMENT, SOURCE, run, set
 
 
 def load(module: AnsibleModule) -> dict[str, Any]:
-    """Given the module's arguments, load the archive and return the proof."""
+    """Given the module's arguments, load the archive and return the verification."""
     settings, source, database = settings_of(module), source_of(module), module.params["database"]
     other, live = module.params["other_migrations"], module.params["into_live"]
     if live and module.params["source"] == "sql":
@@ -100,14 +100,14 @@ def load(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": True, "proven": False, "words": "check mode: nothing was loaded"}
     if module.params["source"] == "sql":
-        proof = restore.restore_sql(settings, source, database, skip_settings=module.params["skip_settings"])
+        verification = restore.restore_sql(settings, source, database, skip_settings=module.params["skip_settings"])
     else:
         wish = restoring.Wish("fixtures", tuple(module.params["apps"]), other_migrations=other)
         if live:
-            proof = restoring.replace_apps(settings, source, wish, compare=module.params["compare"])
+            verification = restoring.replace_apps(settings, source, wish, compare=module.params["compare"])
         else:
-            proof = restore.restore_fixtures(settings, source, database, wish.apps, other_migrations=other)
-    return {"changed": True, "proven": proof.proven, "words": proof.words}
+            verification = restore.restore_fixtures(settings, source, database, wish.apps, other_migrations=other)
+    return {"changed": True, "proven": verification.proven, "words": verification.words}
 
 
 def main() -> None:

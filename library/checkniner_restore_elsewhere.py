@@ -91,18 +91,18 @@ from ansible.module_utils.checkniner_module import SOURCE, run, settings_of, sou
 
 
 def load(module: AnsibleModule) -> dict[str, Any]:
-    """Given the module's arguments, fill the database and return the proof."""
+    """Given the module's arguments, fill the database and return the verification."""
     given, source = module.params, source_of(module)
     if module.check_mode:
         return {"changed": True, "proven": False, "words": "check mode: nothing was loaded"}
     options: dict[str, Any] = {"apps": given["apps"], "other_migrations": given["other_migrations"]}
     if given["environment_file"]:
-        proof = elsewhere.from_server(settings_of(module), source, given["url"], **options)
+        verification = elsewhere.from_server(settings_of(module), source, given["url"], **options)
     else:
         environment = {str(name): str(value) for name, value in given["environment"].items()}
         code = Code(Path(given["application_path"]), Path(given["virtualenv"]), environment)
-        proof = elsewhere.from_checkout(given["name"], code, source, given["url"], **options)
-    return {"changed": True, "proven": proof.proven, "words": proof.words}
+        verification = elsewhere.from_checkout(given["name"], code, source, given["url"], **options)
+    return {"changed": True, "proven": verification.proven, "words": verification.words}
 
 
 def main() -> None:

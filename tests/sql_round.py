@@ -16,9 +16,9 @@ from checkniner_backups.backup.dump import dump
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.snapshot import exported_snapshot
 from checkniner_backups.restore.databases import Change, Databases
-from checkniner_backups.restore.sql import load_and_prove
+from checkniner_backups.restore.sql import load_and_verify
 from checkniner_backups.system.accounts import unprivileged
-from checkniner_backups.verify.database import Proof
+from checkniner_backups.verify.database import Verification
 
 from sandbox.postgres import Cluster
 from tests.plugins.postgres import Database, fresh_database
@@ -56,16 +56,16 @@ class Round:
         """Create a new database for an archive and return its name."""
         return self.databases.create(self.database.user, inspect(archive).database, allowed).database
 
-    def load(self, archive: Source, name: str, url: str = "") -> Proof:
+    def load(self, archive: Source, name: str, url: str = "") -> Verification:
         """Load an archive into a new database as its owner, and compare."""
         dsn = parse_url(url or self.database.url).to(name)
-        return load_and_prove(dsn, archive, account=unprivileged(None), live=self.database.name)
+        return load_and_verify(dsn, archive, account=unprivileged(None), live=self.database.name)
 
     def swap(self, archive: Source, name: str) -> Change:
         """Make it the live one."""
         return self.databases.swap(name, inspect(archive).database)
 
-    def restore(self, archive: Source, *allowed: str) -> Proof:
+    def restore(self, archive: Source, *allowed: str) -> Verification:
         """Bring an archive back, in the live database's place."""
         name = self.create(archive, *allowed)
         proof = self.load(archive, name)

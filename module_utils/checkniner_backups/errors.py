@@ -110,7 +110,7 @@ class RestoreError(BackupsError):
     exit_status = 9
 
 
-class ProofError(RestoreError):
+class VerificationError(RestoreError):
     """What was restored differs from what the manifest promises."""
 
     exit_status = 10

@@ -10,7 +10,7 @@ from checkniner_backups.archive.manifest import parse_manifest
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.large_objects import digest_large_objects
 from checkniner_backups.postgres.snapshot import plain_reader
-from checkniner_backups.verify.database import prove_rows, prove_sql
+from checkniner_backups.verify.database import verify_rows, verify_sql
 
 from tests.change_checks import ChangeChecks, checks, must_be_quiet, must_see
 from tests.sql_round import Round, manifest_of, saved_and_restored
@@ -122,11 +122,11 @@ def test_large_objects_and_comments_come_back_and_are_compared(saved_and_restore
         (f"COMMENT ON DATABASE {database.name} IS 'other'", None, "the database's comment is 'other'"),
     ):  # fmt: skip
         database.execute(change)
-        proof = prove_sql(dsn, manifest)
+        proof = verify_sql(dsn, manifest)
         assert proof.proven == (words is None), proof
         assert any(each.startswith(words or "") for each in proof.differences or ("",)), proof
         if words and "large" in words:
-            assert not prove_rows(dsn, manifest).proven
+            assert not verify_rows(dsn, manifest).proven
         if back:
             database.execute(back)
 
@@ -155,5 +155,5 @@ def test_an_archive_that_says_nothing_of_them_is_still_proven(saved_and_restored
     manifest = parse_manifest(json.dumps(old).encode())
     database.execute("SELECT lo_unlink(4712)")
     database.execute(f"COMMENT ON DATABASE {database.name} IS 'x'")
-    assert prove_sql(parse_url(database.url), manifest).proven
-    assert not prove_sql(parse_url(database.url), value).proven
+    assert verify_sql(parse_url(database.url), manifest).proven
+    assert not verify_sql(parse_url(database.url), value).proven

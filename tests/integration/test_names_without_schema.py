@@ -16,7 +16,7 @@ from checkniner_backups.postgres.dsn import client_program, parse_url
 from checkniner_backups.postgres.load import fits_one_transaction
 from checkniner_backups.postgres.session import connect
 from checkniner_backups.postgres.snapshot import plain_reader
-from checkniner_backups.verify.database import prove_sql
+from checkniner_backups.verify.database import verify_sql
 
 from tests.change_checks import ChangeChecks, checks, must_ignore, must_see
 from tests.sql_round import Round, manifest_of, saved_and_restored
@@ -191,7 +191,7 @@ def test_the_documented_sed_does_the_same_by_hand(saved_and_restored: Round, tmp
     subprocess.run(["/bin/sh", "-c", line], cwd=tmp_path, env={"PATH": os.defpath}, check=True)
     done = load()
     assert done.returncode == 0, done.stderr
-    assert prove_sql(dsn, manifest_of(archive)).proven
+    assert verify_sql(dsn, manifest_of(archive)).proven
 
 
 def test_nobody_else_is_in_a_database_that_is_loaded_with_a_search_path(saved_and_restored: Round) -> None:

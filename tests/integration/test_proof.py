@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from checkniner_backups.archive.manifest import Manifest
 from checkniner_backups.postgres.dsn import Dsn, parse_url
-from checkniner_backups.verify.database import prove_sql
+from checkniner_backups.verify.database import verify_sql
 
 from tests.change_checks import ChangeChecks
 from tests.plugins.application import RunningApplication
@@ -109,15 +109,15 @@ def proven(application: RunningApplication, tmp_path: Path) -> Iterator[Proven]:
 
 
 def test_each_difference_is_named(proven: Proven) -> None:
-    assert prove_sql(proven.dsn, proven.manifest).proven
+    assert verify_sql(proven.dsn, proven.manifest).proven
     for what, (change, back, words) in DIFFERENCES.items():
         proven.change(change)
-        found = prove_sql(proven.dsn, proven.manifest)
+        found = verify_sql(proven.dsn, proven.manifest)
         proven.change(back)
         assert not found.proven, what
         told = words.format(**proven.names)
         assert any(each.startswith(told) for each in found.differences), (what, found.differences)
-    assert prove_sql(proven.dsn, proven.manifest).proven
+    assert verify_sql(proven.dsn, proven.manifest).proven
     # A sequence is never transactional: ahead is no difference.
     proven.change("SELECT nextval('checkouts_airstrip_id_seq')")
-    assert prove_sql(proven.dsn, proven.manifest).proven
+    assert verify_sql(proven.dsn, proven.manifest).proven

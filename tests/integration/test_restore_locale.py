@@ -10,7 +10,7 @@ from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.metadata import database_metadata
 from checkniner_backups.postgres.session import connect
 from checkniner_backups.restore.databases import Databases
-from checkniner_backups.verify.database import prove_sql
+from checkniner_backups.verify.database import verify_sql
 
 from sandbox.postgres import Cluster
 
@@ -59,7 +59,7 @@ def test_the_locale_is_the_old_ones(other: Cluster, live: str, manifest: str) ->
             facts["locale"] = {}
     new = created(other, live, facts)
     assert other.execute(PROPERTIES, (new,)) == wanted
-    proof = prove_sql(parse_url(other.url(new, "app", "secret")), manifest_of(facts))
+    proof = verify_sql(parse_url(other.url(new, "app", "secret")), manifest_of(facts))
     assert not proof.failed, proof.words
 
 
@@ -91,7 +91,7 @@ def test_another_locale_is_not_proven(other: Cluster) -> None:
     dsn = parse_url(other.url("icu", "app", "secret"))
 
     def words(locale: dict[str, str], **others: object) -> str:
-        return prove_sql(dsn, manifest_of({**facts, "locale": locale, **others})).words
+        return verify_sql(dsn, manifest_of({**facts, "locale": locale, **others})).words
 
     assert "locale" in words({"datlocprovider": "i", "daticulocale": "de-DE"})
     assert "locale" in words({"datlocprovider": "c"})

@@ -78,7 +78,7 @@ FAULTS: list[tuple[Callable[[Restorer], None], str, str]] = [
     (cut, "ArchiveError", ""),
     (flipped, "ArchiveError", ""),
     (another_member, "ArchiveError", ""),
-    (lying_manifest, "ProofError", "auth_user"),
+    (lying_manifest, "VerificationError", "auth_user"),
     (cut_in_the_middle_of_gzip, "ArchiveError", ""),
 ]
 

@@ -56,14 +56,14 @@ def save_between(settings: Settings, replaced: str) -> Safety:
 
     :raises BackupsError: it could not be compared, or not be saved; it stays where it is
     """
-    from ..verify.database import prove_rows
+    from ..verify.database import verify_rows
 
     check_user()
     dsn = application_dsn(settings)[0].to(replaced)
-    proof = prove_rows(dsn, _last_manifest(settings, f"look into {replaced}, which is kept"))
-    if proof.proven:
+    verification = verify_rows(dsn, _last_manifest(settings, f"look into {replaced}, which is kept"))
+    if verification.proven:
         return Safety("", "nothing was written between the safety backup and the swap")
-    log.warning("%s was written to between the safety backup and the swap: %s", replaced, proof.words)
+    log.warning("%s was written to between the safety backup and the swap: %s", replaced, verification.words)
     return _save(settings, dsn, "it was written to between the safety backup and the swap")
 
 
@@ -73,12 +73,12 @@ def check_unchanged(settings: Settings, tables: Collection[str]) -> None:
     :param tables: as Django names them
     :raises RestoreError: somebody has written since
     """
-    from ..verify.database import prove_rows
+    from ..verify.database import verify_rows
 
-    proof = prove_rows(application_dsn(settings)[0], _last_manifest(settings, "nothing was changed"), tables)
-    if not proof.proven:
+    verification = verify_rows(application_dsn(settings)[0], _last_manifest(settings, "nothing was changed"), tables)
+    if not verification.proven:
         raise RestoreError(
-            f"somebody has written since the safety backup: {'; '.join(proof.differences)}",
+            f"somebody has written since the safety backup: {'; '.join(verification.differences)}",
             "nothing was changed; stop the application (pre-restore commands), then restore again",
         )
 

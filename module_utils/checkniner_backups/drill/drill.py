@@ -21,7 +21,7 @@ from ..archive.file import Source, inspect, is_plain
 from ..django_app.environment import Code, read_activate
 from ..errors import BackupsError, DatabaseError, RestoreError, StoreError
 from ..restore.databases import Databases
-from ..restore.sql import load_and_prove
+from ..restore.sql import load_and_verify
 from ..system.accounts import unprivileged
 from .record import BAD, FOLDER, GOOD, UNPROVEN, Rehearsed, Result, record
 
@@ -169,7 +169,7 @@ class _Rehearsal:
             database = self._new_database("sql")
             self._server.let_create(database.database, found)
             try:
-                proof = load_and_prove(
+                verification = load_and_verify(
                     database, self._source, skip_settings=self._plan.skip_settings, account=self._server.account
                 )
             except DatabaseError as error:
@@ -181,7 +181,7 @@ class _Rehearsal:
                 self._server.grant(missing[1], self._role)
                 found.append(missing[1])
             else:
-                self._words["sql"] = proof.words
+                self._words["sql"] = verification.words
                 return database
         raise RestoreError(f"the archive names more than {_ROLES} roles")
 
@@ -190,8 +190,8 @@ class _Rehearsal:
         from ..verify.fixtures import digest_fixtures
 
         fixtures = self._new_database("fixtures")
-        proof = into_new(self._target(code, fixtures), self._source)
-        self._words["fixtures"] = proof.words
+        verification = into_new(self._target(code, fixtures), self._source)
+        self._words["fixtures"] = verification.words
         with self._target(code, fixtures).started() as process:
             of_fixtures = digest_fixtures(process, without=process.connection_info().views)
         with self._target(code, sql).started() as process:

@@ -102,7 +102,7 @@ class Databases:
         source: str = "sql",
         skip_settings: bool = False,
     ) -> Change:
-        """Given the loading role and the manifest's metadata, create an empty database; drop any that a killed restore left.
+        """Given the role that loads and the manifest's metadata, create an empty database and drop stale ones.
 
         :param allowed: extensions that only a superuser may create, and that may be created
         :param name: a name to take; empty for `<live>_restoring_<stamp>`

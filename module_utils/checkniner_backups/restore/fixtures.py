@@ -12,14 +12,14 @@ from ..archive.manifest import app_of
 from ..django_app.process import FixturesProcess
 from ..errors import BackupsError, RestoreError, shortened
 from ..verify.database import checked
-from ..verify.fixtures import prove_fixtures
+from ..verify.fixtures import verify_fixtures
 from .target import Target
 
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest
     from ..archive.reader import ArchiveReader
     from ..django_app.registry import ConnectionInfo, LoadReport
-    from ..verify.database import Proof
+    from ..verify.database import Verification
 
 log = logging.getLogger(__name__)
 
@@ -35,13 +35,13 @@ def into_new(
     other_migrations: bool = False,
     progress: Progress | None = None,
     clear: bool = False,
-) -> Proof:
+) -> Verification:
     """Given a target that is a new, empty database, migrate it, load fixtures in one transaction and prove them.
 
     :param apps: labels of the apps to load; empty for all that the archive holds
     :param other_migrations: load although the application's migrations are not the archive's
     :param clear: after a failure, drop the tables that were made: nobody drops the whole database then
-    :raises ProofError: what was loaded differs from the archive
+    :raises VerificationError: what was loaded differs from the archive
     :raises RestoreError: the target is not empty, or of another database, or has other migrations; or the archive does
         not hold the apps
     """
@@ -72,7 +72,7 @@ def into_new(
                 log.info("loaded %d objects", sum(report.objects.values()))
                 expected = report.digests if reader.manifest else {}
                 return _qualified(
-                    checked(prove_fixtures(process, expected, without=connected.views)), reader.manifest, chosen
+                    checked(verify_fixtures(process, expected, without=connected.views)), reader.manifest, chosen
                 )
         except BaseException:
             if clear:
@@ -120,11 +120,11 @@ def into_live(
     *,
     other_migrations: bool = False,
     progress: Progress | None = None,
-) -> Proof:
+) -> Verification:
     """Given a target in use, replace the apps' rows by the archive's, in one transaction that is proven before it ends.
 
     :param locked: called when nobody else can write the apps' tables; what it raises leaves everything as it was
-    :raises ProofError: what was loaded differs from the archive; everything is as it was
+    :raises VerificationError: what was loaded differs from the archive; everything is as it was
     :raises BackupsError: anything else, such as an archive without one of the apps; everything is as it was
     """
     with target.started() as process, opened(source) as reader:
@@ -139,11 +139,11 @@ def into_live(
         )  # fmt: skip
         _check_loaded(report, chosen)
         log.info("loaded %d objects; comparing them before they count", sum(report.objects.values()))
-        proof = checked(
-            prove_fixtures(process, report.digests if reader.manifest else {}, inside=True, without=connected.views)
+        verification = checked(
+            verify_fixtures(process, report.digests if reader.manifest else {}, inside=True, without=connected.views)
         )
         process.commit()
-        return _qualified(proof, reader.manifest, chosen)
+        return _qualified(verification, reader.manifest, chosen)
 
 
 def choose(reader: ArchiveReader, source: Source, wanted: Iterable[str]) -> tuple[str, ...]:
@@ -164,14 +164,14 @@ def choose(reader: ArchiveReader, source: Source, wanted: Iterable[str]) -> tupl
     return tuple(app for app in there if not wanted or app in wanted)
 
 
-def _qualified(proof: Proof, manifest: Manifest | None, apps: Iterable[str]) -> Proof:
-    """Given a proof, return it with what the fixtures of these apps never held exactly: only the SQL does."""
+def _qualified(verification: Verification, manifest: Manifest | None, apps: Iterable[str]) -> Verification:
+    """Given a verification, return it with what the fixtures of these apps never held exactly: only the SQL does."""
     inexact: Mapping[str, list[str]] = manifest.fixtures.get("inexact", {}) if manifest else {}
     lines = [line for app in apps for line in inexact.get(app, ())]
     if not lines:
-        return proof
-    words = f"{proof.words}; NOT exact, for no fixture can be (restore from SQL instead): {'; '.join(lines)}"
-    return replace(proof, words=words)
+        return verification
+    words = f"{verification.words}; NOT exact, for no fixture can be (restore from SQL instead): {'; '.join(lines)}"
+    return replace(verification, words=words)
 
 
 def _refuse_missing(manifest: Manifest | None, wanted: tuple[str, ...]) -> None:

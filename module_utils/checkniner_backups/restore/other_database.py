@@ -23,18 +23,18 @@ from .target import Target, target_of
 if TYPE_CHECKING:
     from ..django_app.environment import Code
     from ..settings import Settings
-    from ..verify.database import Proof
+    from ..verify.database import Verification
 
 
 def from_server(
     settings: Settings, source: Source, url: str, apps: Sequence[str] = (), *, other_migrations: bool = False
-) -> Proof:
+) -> Verification:
     """Given the settings of a server and the URL of a new, empty database, load fixtures into it and prove them.
 
     What fails leaves no table there, so that it can be tried again.
 
     :raises RestoreError: there are tables already, or other migrations than the archive's
-    :raises ProofError: what was loaded differs from the archive
+    :raises VerificationError: what was loaded differs from the archive
     """
     check_user()
     clean_up(settings)
@@ -45,7 +45,7 @@ def from_server(
 
 def from_checkout(
     name: str, code: Code, source: Source, url: str, apps: Sequence[str] = (), *, other_migrations: bool = False
-) -> Proof:
+) -> Verification:
     """Given a checkout of the application on this machine, do the same as `from_server`.
 
     :param name: the application whose archive it must be

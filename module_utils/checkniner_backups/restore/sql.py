@@ -19,7 +19,7 @@ from ..postgres.dsn import Dsn
 from ..postgres.snapshot import plain_reader
 from ..settings import Settings
 from ..system.stale_files import clean_up
-from ..verify.database import NOT_PROVEN, Proof, checked, prove_sql
+from ..verify.database import NOT_PROVEN, Verification, checked, verify_sql
 
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest
@@ -30,20 +30,22 @@ log = logging.getLogger(__name__)
 
 def restore_sql(
     settings: Settings, source: Source, database: str, *, skip_settings: bool = False, progress: Progress | None = None
-) -> Proof:
+) -> Verification:
     """Given a new, empty database that belongs to the application's role, load the archive's SQL and prove it.
 
     :param skip_settings: leave out the settings that `ALTER DATABASE` had made
-    :raises ProofError: what was loaded differs from the manifest
+    :raises VerificationError: what was loaded differs from the manifest
     :raises BackupsError: anything else; the new database is then good for nothing but to be dropped
     """
     check_user()
     clean_up(settings)
     live, _ = owner_dsn(settings)
-    return load_and_prove(live.to(database), source, skip_settings=skip_settings, progress=progress, live=live.database)
+    return load_and_verify(
+        live.to(database), source, skip_settings=skip_settings, progress=progress, live=live.database
+    )
 
 
-def load_and_prove(
+def load_and_verify(
     dsn: Dsn,
     source: Source,
     *,
@@ -51,7 +53,7 @@ def load_and_prove(
     account: Account | None = None,
     progress: Progress | None = None,
     live: str = "",
-) -> Proof:
+) -> Verification:
     """Given the way to a new, empty database as its owner, load the archive's SQL and prove it; see `restore_sql`.
 
     :param account: who runs `psql`, if not ourselves
@@ -78,11 +80,11 @@ def load_and_prove(
         metadata["settings"] = []
     apply_properties(dsn, metadata, live)
     log.info("comparing %d tables with the manifest", len(manifest.tables))
-    proof = checked(prove_sql(dsn, manifest, skip_settings=skip_settings))
+    verification = checked(verify_sql(dsn, manifest, skip_settings=skip_settings))
     if path:
         words = f"loaded with the search path {path}; materialised views were filled anew with it, and are not compared"
-        return replace(proof, words=f"{proof.words} ({words})")
-    return proof
+        return replace(verification, words=f"{verification.words} ({words})")
+    return verification
 
 
 class _Load:
@@ -173,12 +175,12 @@ def restore_fixtures(
     *,
     other_migrations: bool = False,
     progress: Progress | None = None,
-) -> Proof:
+) -> Verification:
     """Given a new, empty database that belongs to the application's role, migrate it, load fixtures and prove them.
 
     :param apps: labels of the apps to load; empty for all that the archive holds
     :param other_migrations: load although the application's migrations are not the archive's
-    :raises ProofError: what was loaded differs from the archive
+    :raises VerificationError: what was loaded differs from the archive
     :raises BackupsError: anything else; the new database is then good for nothing but to be dropped
     """
     from .fixtures import into_new

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from ..django_app.process import FixturesProcess
     from ..postgres.dsn import Dsn
     from ..settings import Settings
-    from ..verify.database import Proof
+    from ..verify.database import Verification
 
 log = logging.getLogger(__name__)
 
@@ -120,14 +120,14 @@ def restore(
     ).database  # fmt: skip
     try:
         if wish.source == "sql":
-            proof = restore_sql(settings, archive, created, skip_settings=wish.skip_settings, progress=progress)
+            verification = restore_sql(settings, archive, created, skip_settings=wish.skip_settings, progress=progress)
         else:
-            proof = restore_fixtures(
+            verification = restore_fixtures(
                 settings, archive, created, wish.apps, other_migrations=wish.other_migrations, progress=progress
             )
         if wish.target:
             databases.settle(created, live.user, inspection.database)
-            return Restored(proof.words, proof.proven, created)
+            return Restored(verification.words, verification.proven, created)
         with _Commands(settings, environment, wish) as commands:
             saved = _saved(settings, wish)
             swapped = databases.swap(created, inspection.database, application=live)
@@ -140,7 +140,7 @@ def restore(
         log.info("%s", between.reason)
         saved += (between.key,) if between.key else ()
     commands.check(f"{live.database} is live, what it was before is {swapped.previous or 'gone'}")
-    return Restored(proof.words, proof.proven, live.database, swapped.previous, swapped.outage, saved)
+    return Restored(verification.words, verification.proven, live.database, swapped.previous, swapped.outage, saved)
 
 
 def restore_apps(settings: Settings, archive: Source, wish: Wish, progress: Progress | None = None) -> Restored:
@@ -161,14 +161,14 @@ def restore_apps(settings: Settings, archive: Source, wish: Wish, progress: Prog
 
     with _Commands(settings, environment, wish) as commands:
         saved = _saved(settings, wish)
-        proof = replace_apps(settings, archive, wish, compare=bool(saved), progress=progress)
+        verification = replace_apps(settings, archive, wish, compare=bool(saved), progress=progress)
     commands.check(f"the rows of {', '.join(wish.apps) or 'all apps'} in {live.database} were replaced")
-    return Restored(proof.words, proof.proven, live.database, safety=saved)
+    return Restored(verification.words, verification.proven, live.database, safety=saved)
 
 
 def replace_apps(
     settings: Settings, archive: Source, wish: Wish, *, compare: bool, progress: Progress | None = None
-) -> Proof:
+) -> Verification:
     """Given an archive, replace the rows of some apps in the live database, in one transaction; see `restore_apps`.
 
     :param compare: whether there is a safety backup to compare with, once nobody can write any more

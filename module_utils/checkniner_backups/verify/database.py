@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..archive.manifest import Manifest
-from ..errors import ProofError
+from ..errors import VerificationError
 from ..postgres import large_objects
 from ..postgres.digest import columns_of, digest_table
 from ..postgres.dsn import Dsn
@@ -30,7 +30,7 @@ _LETTERS = re.compile(r"=[a-zA-Z*]*/")
 
 
 @dataclass(frozen=True)
-class Proof:
+class Verification:
     """What was compared. `proven` is False where something differs, or there was nothing to compare with."""
 
     proven: bool
@@ -45,10 +45,12 @@ class Proof:
         return bool(self.differences)
 
 
-NOT_PROVEN = Proof(False, words="no manifest, not proven: this archive was made before archives said what they hold")
+NOT_PROVEN = Verification(
+    False, words="no manifest, not proven: this archive was made before archives said what they hold"
+)
 
 
-def prove_sql(dsn: Dsn, manifest: Manifest, *, skip_settings: bool = False) -> Proof:
+def verify_sql(dsn: Dsn, manifest: Manifest, *, skip_settings: bool = False) -> Verification:
     """Given a database that was loaded from SQL and the archive's manifest, compare everything that the manifest tells.
 
     The database's own owner is not compared: while it is new it belongs to who loads it; the swap changes that.
@@ -70,10 +72,10 @@ def prove_sql(dsn: Dsn, manifest: Manifest, *, skip_settings: bool = False) -> P
         if has_our_note(connection):  # restored beside the live one: its own comment has no place there
             found_facts["comment"] = manifest.database.get("comment")
         differences += _compare_database(manifest.database, found_facts, skip_settings)
-    return _proof(len(common), rows, differences)
+    return _verification(len(common), rows, differences)
 
 
-def prove_rows(dsn: Dsn, manifest: Manifest, only: Collection[str] = ()) -> Proof:
+def verify_rows(dsn: Dsn, manifest: Manifest, only: Collection[str] = ()) -> Verification:
     """Given a database and a manifest, compare only row counts and digests: has anybody written since?
 
     :param only: tables to compare, as Django names them; none for all
@@ -93,7 +95,7 @@ def prove_rows(dsn: Dsn, manifest: Manifest, only: Collection[str] = ()) -> Proo
             rows += count
             if difference:
                 names.add(table.quoted)
-    return _proof(len(common), rows, [*(f"table {name} differs" for name in names), *others])
+    return _verification(len(common), rows, [*(f"table {name} differs" for name in names), *others])
 
 
 def _compare_tables(
@@ -196,22 +198,22 @@ def _compare_database(expected: Mapping[str, Any], found: Mapping[str, Any], ski
     return differences + [f"extension {name} is missing" for name in missing]
 
 
-def _proof(tables: int, rows: int, differences: Sequence[str]) -> Proof:
+def _verification(tables: int, rows: int, differences: Sequence[str]) -> Verification:
     shown = tuple(sorted(differences)[:_SHOWN])
     if len(differences) > _SHOWN:
         shown = (*shown, f"and {len(differences) - _SHOWN} more differences")
     words = f"NOT equal to the manifest: {'; '.join(shown)}" if shown else f"proven: {tables} tables, {rows} rows"
-    return Proof(not differences, tables, rows, shown, words)
+    return Verification(not differences, tables, rows, shown, words)
 
 
-def checked(proof: Proof) -> Proof:
-    """Given a proof, return it.
+def checked(verification: Verification) -> Verification:
+    """Given a verification, return it.
 
-    :raises ProofError: something differs
+    :raises VerificationError: something differs
     """
-    if proof.failed:
-        raise ProofError(
-            f"what was restored is {proof.words}",
+    if verification.failed:
+        raise VerificationError(
+            f"what was restored is {verification.words}",
             "the running database is unchanged; take another archive, or report this",
         )
-    return proof
+    return verification

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..django_app.digest import FixtureDigest
-from .database import NOT_PROVEN, Proof
+from .database import NOT_PROVEN, Verification
 
 if TYPE_CHECKING:
     from ..django_app.process import FixturesProcess
@@ -42,9 +42,9 @@ def digest_fixtures(
     return Fixtures({app: digest.hexdigest() for app, digest in digests.items()}, objects)
 
 
-def prove_fixtures(
+def verify_fixtures(
     process: FixturesProcess, expected: Mapping[str, str], *, inside: bool = False, without: Collection[str] = ()
-) -> Proof:
+) -> Verification:
     """Given the application on the restored database and the digests (hex) of what was loaded, compare.
 
     The fixtures' form makes this possible: what a new database numbers anew (content types, permissions) is written
@@ -56,8 +56,8 @@ def prove_fixtures(
     differences = [f"the fixture of {app}" for app, digest in expected.items() if found.digests.get(app) != digest]
     if differences:
         words = f"NOT equal to the archive: {', '.join(differences)}"
-        return Proof(False, len(expected), found.objects, tuple(differences), words)
+        return Verification(False, len(expected), found.objects, tuple(differences), words)
     words = f"proven: fixtures of {len(expected)} apps, {found.objects} objects"
     if views := sorted(label for label in without if label.partition(".")[0] in expected):
         words += f"; {', '.join(views)} show rows of other tables, and were left to the database"
-    return Proof(True, len(expected), found.objects, (), words)
+    return Verification(True, len(expected), found.objects, (), words)
