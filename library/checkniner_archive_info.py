@@ -71,15 +71,15 @@ rows:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups.archive import file as source
-from ansible.module_utils.checkniner_module import SOURCE, run, settings_of, source_of
+from ansible.module_utils.checkniner_backups.archive import file
+from ansible.module_utils.checkniner_module import SOURCE, archive_of, run, settings_of
 
 
 def look(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, return what the archive holds."""
-    inspection = source.inspect(source_of(module), verify=module.params["verify"])
+    inspection = file.inspect(archive_of(module), verify=module.params["verify"])
     if module.params["environment_file"]:
-        source.check_application(settings_of(module), inspection)
+        file.check_application(settings_of(module), inspection)
     manifest = inspection.manifest
     return {
         "changed": False,

@@ -132,7 +132,7 @@ def change(module: AnsibleModule) -> dict[str, Any]:
     if given["state"] == "created":
         done = databases.create(
             given["owner"], given["metadata"], given["allowed_extensions"], given["new"],
-            source=given["source"], skip_settings=given["skip_settings"],
+            kind=given["source"], skip_settings=given["skip_settings"],
         )  # fmt: skip
     elif given["state"] == "swapped":
         done = databases.swap(given["new"], given["metadata"], given["owner"])

@@ -78,8 +78,12 @@ proven:
   description: Whether what was loaded equals what the manifest says. Without a manifest it cannot be proven.
   returned: success
   type: bool
+summary:
+  description: What was proven, in a sentence.
+  returned: success
+  type: str
 words:
-  description: What was proven, in words.
+  description: The former name of RV(summary).
   returned: success
   type: str
 """
@@ -88,26 +92,33 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.errors import SettingsError
 from ansible.module_utils.checkniner_backups.restore import sql as restore
 from ansible.module_utils.checkniner_backups.restore import workflow as restoring
-from ansible.module_utils.checkniner_module import ENVIRONMENT, SOURCE, run, settings_of, source_of
+from ansible.module_utils.checkniner_module import ENVIRONMENT, SOURCE, archive_of, run, settings_of
+
+NOTHING = "check mode: nothing was loaded"
 
 
 def load(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, load the archive and return the verification."""
-    settings, source, database = settings_of(module), source_of(module), module.params["database"]
+    settings, archive, database = settings_of(module), archive_of(module), module.params["database"]
     other, live = module.params["other_migrations"], module.params["into_live"]
     if live and module.params["source"] == "sql":
         raise SettingsError("SQL cannot be restored into the live database", "say source=fixtures")
     if module.check_mode:
-        return {"changed": True, "proven": False, "words": "check mode: nothing was loaded"}
+        return {"changed": True, "proven": False, "summary": NOTHING, "words": NOTHING}
     if module.params["source"] == "sql":
-        verification = restore.restore_sql(settings, source, database, skip_settings=module.params["skip_settings"])
+        verification = restore.restore_sql(settings, archive, database, skip_settings=module.params["skip_settings"])
     else:
-        wish = restoring.Wish("fixtures", tuple(module.params["apps"]), other_migrations=other)
+        options = restoring.RestoreOptions("fixtures", tuple(module.params["apps"]), other_migrations=other)
         if live:
-            verification = restoring.replace_apps(settings, source, wish, compare=module.params["compare"])
+            verification = restoring.replace_apps(settings, archive, options, compare=module.params["compare"])
         else:
-            verification = restore.restore_fixtures(settings, source, database, wish.apps, other_migrations=other)
-    return {"changed": True, "proven": verification.proven, "words": verification.words}
+            verification = restore.restore_fixtures(settings, archive, database, options.apps, other_migrations=other)
+    return {
+        "changed": True,
+        "proven": verification.proven,
+        "summary": verification.summary,
+        "words": verification.summary,
+    }
 
 
 def main() -> None:

@@ -78,31 +78,42 @@ proven:
   description: Whether what was loaded equals what is in the archive. Without a manifest it cannot be proven.
   returned: success
   type: bool
+summary:
+  description: What was proven, in a sentence.
+  returned: success
+  type: str
 words:
-  description: What was proven, in words.
+  description: The former name of RV(summary).
   returned: success
   type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.django_app.environment import Code
-from ansible.module_utils.checkniner_backups.restore import other_database as elsewhere
-from ansible.module_utils.checkniner_module import SOURCE, run, settings_of, source_of
+from ansible.module_utils.checkniner_backups.restore import other_database
+from ansible.module_utils.checkniner_module import SOURCE, archive_of, run, settings_of
+
+NOTHING = "check mode: nothing was loaded"
 
 
 def load(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, fill the database and return the verification."""
-    given, source = module.params, source_of(module)
+    given, archive = module.params, archive_of(module)
     if module.check_mode:
-        return {"changed": True, "proven": False, "words": "check mode: nothing was loaded"}
+        return {"changed": True, "proven": False, "summary": NOTHING, "words": NOTHING}
     options: dict[str, Any] = {"apps": given["apps"], "other_migrations": given["other_migrations"]}
     if given["environment_file"]:
-        verification = elsewhere.from_server(settings_of(module), source, given["url"], **options)
+        verification = other_database.from_server(settings_of(module), archive, given["url"], **options)
     else:
         environment = {str(name): str(value) for name, value in given["environment"].items()}
         code = Code(Path(given["application_path"]), Path(given["virtualenv"]), environment)
-        verification = elsewhere.from_checkout(given["name"], code, source, given["url"], **options)
-    return {"changed": True, "proven": verification.proven, "words": verification.words}
+        verification = other_database.from_checkout(given["name"], code, archive, given["url"], **options)
+    return {
+        "changed": True,
+        "proven": verification.proven,
+        "summary": verification.summary,
+        "words": verification.summary,
+    }
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible.module_utils import checkniner_backups as backups
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups.archive.file import Source
+from ansible.module_utils.checkniner_backups.archive.file import ArchiveFile
 from ansible.module_utils.checkniner_backups.errors import BackupsError, DiskError
 from ansible.module_utils.checkniner_backups.settings import (
     Settings,
@@ -55,7 +55,7 @@ SOURCE: dict[str, Any] = {
     "session_key": {"type": "str", "default": "", "no_log": True},
     "gnupg_home": {"type": "path"},
 }
-"""The arguments that name an archive on the machine and what opens it. `source_of` reads them."""
+"""The arguments that name an archive on the machine and what opens it. `archive_of` reads them."""
 
 
 def store_of(module: AnsibleModule) -> StoreSettings:
@@ -63,10 +63,10 @@ def store_of(module: AnsibleModule) -> StoreSettings:
     return StoreSettings(**{name: value for name, value in module.params["s3"].items() if value})
 
 
-def source_of(module: AnsibleModule) -> Source:
+def archive_of(module: AnsibleModule) -> ArchiveFile:
     """Given a module with the `SOURCE` arguments, return the archive and what opens it."""
     home = module.params["gnupg_home"]
-    return Source(Path(module.params["path"]), module.params["session_key"], Path(home) if home else None)
+    return ArchiveFile(Path(module.params["path"]), module.params["session_key"], Path(home) if home else None)
 
 
 def settings_of(module: AnsibleModule) -> Settings:

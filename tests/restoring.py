@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import psycopg
 import pytest
-from checkniner_backups.archive.file import Source, inspect
+from checkniner_backups.archive.file import ArchiveFile, inspect
 from checkniner_backups.openpgp.keyring import session_key
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.restore.databases import Change, Databases
@@ -41,13 +41,13 @@ WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'informat
 """
 _RESTORE = """
 from checkniner_backups.restore import sql as restore
-from checkniner_backups.archive.file import Source
-source = Source(Path(given["path"]), given["session_key"])
+from checkniner_backups.archive.file import ArchiveFile
+source = ArchiveFile(Path(given["path"]), given["session_key"])
 if given["source"] == "sql":
     proof = restore.restore_sql(settings(), source, given["database"])
 else:
     proof = restore.restore_fixtures(settings(), source, given["database"], given["apps"])
-result = {"proven": proof.proven, "words": proof.words}
+result = {"proven": proof.proven, "words": proof.summary}
 """
 
 
@@ -109,7 +109,7 @@ class Restorer:
 
     def metadata(self) -> dict[str, Any]:
         """What the manifest says of the database."""
-        return inspect(Source(self.path, self.session_key)).database
+        return inspect(ArchiveFile(self.path, self.session_key)).database
 
     def create(self, *allowed: str) -> str:
         """Create the new database and return its name."""

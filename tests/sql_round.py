@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
-from checkniner_backups.archive.file import Source, inspect
+from checkniner_backups.archive.file import ArchiveFile, inspect
 from checkniner_backups.archive.manifest import Manifest
 from checkniner_backups.archive.writer import pack
 from checkniner_backups.backup.dump import dump
@@ -36,7 +36,7 @@ class Round:
         """Run a statement as the superuser, in this database or another."""
         return self.database.cluster.execute(statement, database=database or self.database.name)
 
-    def save(self, url: str = "") -> Source:
+    def save(self, url: str = "") -> ArchiveFile:
         """Save it as it is now, through this URL or the owner's; return the archive."""
         self.saved += 1
         dataset = self.folder / f"dataset{self.saved}"
@@ -44,7 +44,7 @@ class Round:
         with exported_snapshot(parse_url(url or self.database.url), 5) as snapshot:
             made = dump(snapshot, None, dataset, 5, {})
         manifest = made.manifest("checkniner", datetime.now(timezone.utc))
-        return Source(pack(dataset, manifest, self.folder / f"{self.saved}.tar.gz", None, []).path)
+        return ArchiveFile(pack(dataset, manifest, self.folder / f"{self.saved}.tar.gz", None, []).path)
 
     @property
     def databases(self) -> Databases:
@@ -52,20 +52,20 @@ class Round:
         database = self.database
         return Databases(parse_url(database.cluster.admin_url()), database.name, database.user)
 
-    def create(self, archive: Source, *allowed: str) -> str:
+    def create(self, archive: ArchiveFile, *allowed: str) -> str:
         """Create a new database for an archive and return its name."""
         return self.databases.create(self.database.user, inspect(archive).database, allowed).database
 
-    def load(self, archive: Source, name: str, url: str = "") -> Verification:
+    def load(self, archive: ArchiveFile, name: str, url: str = "") -> Verification:
         """Load an archive into a new database as its owner, and compare."""
         dsn = parse_url(url or self.database.url).to(name)
         return load_and_verify(dsn, archive, account=unprivileged(None), live=self.database.name)
 
-    def swap(self, archive: Source, name: str) -> Change:
+    def swap(self, archive: ArchiveFile, name: str) -> Change:
         """Make it the live one."""
         return self.databases.swap(name, inspect(archive).database)
 
-    def restore(self, archive: Source, *allowed: str) -> Verification:
+    def restore(self, archive: ArchiveFile, *allowed: str) -> Verification:
         """Bring an archive back, in the live database's place."""
         name = self.create(archive, *allowed)
         proof = self.load(archive, name)
@@ -73,7 +73,7 @@ class Round:
         return proof
 
 
-def manifest_of(archive: Source) -> Manifest:
+def manifest_of(archive: ArchiveFile) -> Manifest:
     """Given an archive, return its manifest."""
     manifest = inspect(archive).manifest
     assert manifest

@@ -11,7 +11,7 @@ import os
 import sys
 from pathlib import Path
 
-from checkniner_backups.archive.file import Source, inspect
+from checkniner_backups.archive.file import ArchiveFile, inspect
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.restore import sql as restore
 from checkniner_backups.restore.databases import Databases
@@ -19,7 +19,7 @@ from checkniner_backups.settings import from_environment, read_environment_file
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s.%(msecs)03d %(message)s", datefmt="%H:%M:%S")
 settings = from_environment(read_environment_file(Path(sys.argv[1])))
-source = Source(Path(sys.argv[2]), session_key=os.environ["SESSION_KEY"])
+source = ArchiveFile(Path(sys.argv[2]), session_key=os.environ["SESSION_KEY"])
 live, _ = restore.owner_dsn(settings)
 databases = Databases(parse_url(os.environ["ADMIN_URL"]), live.database)
 facts = inspect(source).database

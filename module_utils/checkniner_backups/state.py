@@ -17,7 +17,7 @@ from pathlib import Path
 from .errors import BusyError, DiskError, SettingsError
 from .last_backup import LastBackup, parse
 from .system.files import write_durably
-from .system.stale_files import held, sweep
+from .system.stale_files import locked, sweep
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +191,7 @@ def scratch_folder(base: Path) -> Iterator[Path]:
     except OSError as error:
         raise DiskError.at(base, error) from None
     try:
-        with held(folder):
+        with locked(folder):
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from checkniner_backups.archive.file import Source, opened
+from checkniner_backups.archive.file import ArchiveFile, opened
 from checkniner_backups.archive.manifest import Manifest
 from checkniner_backups.drill import drill
 from checkniner_backups.drill import record as drill_record
@@ -60,7 +60,7 @@ def nothing_is_left_since(before: set[Path]) -> None:
 
 
 def members_of(path: Path, keys: Keys) -> tuple[Manifest, dict[str, bytes]]:
-    with opened(Source(path, gnupg_home=keys.keyring.home)) as reader:
+    with opened(ArchiveFile(path, gnupg_home=keys.keyring.home)) as reader:
         assert reader.manifest
         return reader.manifest, {member.name: b"".join(member.chunks()) for member in reader}
 
@@ -213,13 +213,13 @@ def test_the_throwaway_server_serves_passwords_only_and_is_gone_after_a_kill(tmp
 
 
 def test_the_next_run_removes_what_nobody_holds(tmp_path: Path) -> None:
-    from checkniner_backups.system.stale_files import held
+    from checkniner_backups.system.stale_files import locked
 
     for name in ("cb-old", "cb-used", "other"):
         (tmp_path / name / "deep").mkdir(parents=True)
     (tmp_path / "cb-link").symlink_to(tmp_path / "other")
     (tmp_path / "cb-file").write_text("x")
-    with held(tmp_path / "cb-used"):
+    with locked(tmp_path / "cb-used"):
         assert sweep(tmp_path, "cb-*") == []  # too young
         assert sweep(tmp_path, "cb-*", just_made=0) == [tmp_path / "cb-file", tmp_path / "cb-old"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cb-link", "cb-used", "other"]

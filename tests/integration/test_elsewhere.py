@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from checkniner_backups.archive.file import Source
+from checkniner_backups.archive.file import ArchiveFile
 from checkniner_backups.django_app.environment import Code
 from checkniner_backups.errors import ApplicationError, RestoreError
 from checkniner_backups.restore import other_database as elsewhere
@@ -61,13 +61,13 @@ def test_a_copy_on_the_operators_machine_and_back(
     back = f"{application.database.name}_back"
     cluster.create_database(back, application.database.user)
     url = cluster.url(back, application.database.user, application.database.password)
-    proof = elsewhere.from_checkout("checkniner", code, Source(archive), url)
+    proof = elsewhere.from_checkout("checkniner", code, ArchiveFile(archive), url)
     assert proof.proven
     assert digests(code, url) == before
     assert key in control.play("restore.yml", "--check", *asked).stdout
 
     with pytest.raises(RestoreError, match="of the application 'checkniner'"):
-        elsewhere.from_checkout("another", code, Source(archive), url)
+        elsewhere.from_checkout("another", code, ArchiveFile(archive), url)
 
 
 def test_a_refused_copy_leaves_the_empty_database_empty(
@@ -85,10 +85,10 @@ def test_a_refused_copy_leaves_the_empty_database_empty(
     copy = application.installed.folder / "copy.db"
     urls = (url, f"sqlite:///{copy}")
 
-    def packed(name: str, content: dict[str, bytes], migrations: dict[str, list[str]]) -> Source:
+    def packed(name: str, content: dict[str, bytes], migrations: dict[str, list[str]]) -> ArchiveFile:
         manifest = replace(manifest_for(content), fixtures={"migrations": migrations})
         (tmp_path / name).write_bytes(archive(content, manifest))
-        return Source(tmp_path / name)
+        return ArchiveFile(tmp_path / name)
 
     ahead = packed("ahead.tar.gz", content, {**migrations, "checkouts": [*migrations["checkouts"], "0077_more"]})
     odd = content["checkouts.json"].replace(b'"checkouts.airstrip"', b'"checkouts.landing"', 1)
@@ -136,7 +136,7 @@ def test_settings_that_lead_elsewhere_are_found_before_anything_is_written(
         file.write(f"\nDATABASES['default'] = dj_database_url.parse({application.database.url!r})\n")
     before = application.database.execute("SELECT count(*) FROM auth_user")
     code = Code(application.path, application.virtualenv)
-    source = Source(path, gnupg_home=keys.keyring.home)
+    source = ArchiveFile(path, gnupg_home=keys.keyring.home)
     with pytest.raises(ApplicationError, match="settings lead to"):
         elsewhere.from_checkout("checkniner", code, source, "sqlite:////tmp/nowhere.db")
     assert application.database.execute("SELECT count(*) FROM auth_user") == before

@@ -49,7 +49,7 @@ def restored(restorer: Restorer, *allowed: str) -> dict[str, Any]:
     """Save an archive, and restore its fixtures into a new database; return the proof, with the database's name."""
     restorer.server.tick()
     restorer.fetch()
-    name = restorer.databases.create(restorer.database.user, restorer.metadata(), allowed, source="fixtures").database
+    name = restorer.databases.create(restorer.database.user, restorer.metadata(), allowed, kind="fixtures").database
     return {**restorer.load(name, "fixtures"), "database": name}
 
 

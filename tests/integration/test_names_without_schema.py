@@ -122,7 +122,7 @@ def test_what_names_something_without_its_schema_is_restored(saved_and_restored:
     assert manifest_of(archive).database["search_path"] == (["shop"] if kind == "another schema" else []) + ["public"]
     proof = saved_and_restored.restore(archive)
     assert proof.proven
-    assert 'loaded with the search path "' in proof.words
+    assert 'loaded with the search path "' in proof.summary
     assert database.execute(columns) == before
     assert database.execute("SELECT count(*) FROM pg_largeobject_metadata") == [(2,)]
 
@@ -133,8 +133,8 @@ def test_an_empty_search_path_is_the_first_choice(saved_and_restored: Round) -> 
     for statement in (*PERSONS, "CREATE MATERIALIZED VIEW lower_names AS SELECT lower(name) FROM shop_person"):
         database.execute(statement)
     proof = saved_and_restored.restore(saved_and_restored.save())
-    assert proof.words.startswith("proven: 1 tables, 2 rows")
-    assert "search path" not in proof.words
+    assert proof.summary.startswith("proven: 1 tables, 2 rows")
+    assert "search path" not in proof.summary
 
 
 def test_what_is_found_in_no_search_path_is_told_with_the_statement_that_mends_it(saved_and_restored: Round) -> None:

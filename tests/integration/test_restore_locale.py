@@ -60,7 +60,7 @@ def test_the_locale_is_the_old_ones(other: Cluster, live: str, manifest: str) ->
     new = created(other, live, facts)
     assert other.execute(PROPERTIES, (new,)) == wanted
     proof = verify_sql(parse_url(other.url(new, "app", "secret")), manifest_of(facts))
-    assert not proof.failed, proof.words
+    assert not proof.failed, proof.summary
 
 
 def manifest_of(facts: dict[str, object]) -> Manifest:
@@ -91,7 +91,7 @@ def test_another_locale_is_not_proven(other: Cluster) -> None:
     dsn = parse_url(other.url("icu", "app", "secret"))
 
     def words(locale: dict[str, str], **others: object) -> str:
-        return verify_sql(dsn, manifest_of({**facts, "locale": locale, **others})).words
+        return verify_sql(dsn, manifest_of({**facts, "locale": locale, **others})).summary
 
     assert "locale" in words({"datlocprovider": "i", "daticulocale": "de-DE"})
     assert "locale" in words({"datlocprovider": "c"})

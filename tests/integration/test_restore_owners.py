@@ -120,7 +120,7 @@ def test_what_others_own_is_told_before_loading(
     assert "source=fixtures" in refused
     assert 'GRANT "postgres"' not in told.stderr + checked + refused
     # Fixtures need none of it.
-    new = restorer.databases.create(database.user, restorer.metadata(), (), source="fixtures").database
+    new = restorer.databases.create(database.user, restorer.metadata(), (), kind="fixtures").database
     restorer.databases.drop(new, None)
     # An archive of an earlier release does not tell; its load fails, and says what that means.
     older = {key: value for key, value in restorer.metadata().items() if key not in ("owners", "superuser_objects")}

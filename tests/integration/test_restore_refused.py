@@ -75,19 +75,19 @@ def test_what_refuses_a_dump_does_not_refuse_fixtures(restorer: Restorer) -> Non
     }
     with pytest.raises(RestoreError, match=r"PostgreSQL 99.*nobody_else_knows.*not_packaged_here"):
         databases.create(database.user, facts, ())
-    new = databases.create(database.user, facts, (), source="fixtures").database
+    new = databases.create(database.user, facts, (), kind="fixtures").database
     loaded = restorer.load(new, "fixtures")
     assert loaded.get("proven"), loaded
     databases.drop(new, None)
     # What the application's own migrations need may still be allowed; what matters to every database is checked.
     extensions = "SELECT extname FROM pg_extension WHERE extname <> 'plpgsql'"
-    new = databases.create(database.user, facts, ("file_fdw",), source="fixtures").database
+    new = databases.create(database.user, facts, ("file_fdw",), kind="fixtures").database
     assert database.cluster.execute(extensions, database=new) == [("file_fdw",)]
     databases.drop(new, None)
     with pytest.raises(RestoreError, match="needs about"):
-        databases.create(database.user, {**facts, "size": 10**18}, (), source="fixtures")
+        databases.create(database.user, {**facts, "size": 10**18}, (), kind="fixtures")
     with pytest.raises(DatabaseError, match="xx_XX"):
-        databases.create(database.user, {**facts, "lc_collate": "xx_XX"}, (), source="fixtures")
+        databases.create(database.user, {**facts, "lc_collate": "xx_XX"}, (), kind="fixtures")
     assert names_of(database) == {database.name}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from checkniner_backups.archive.file import Source, inspect, is_plain
+from checkniner_backups.archive.file import ArchiveFile, inspect, is_plain
 from checkniner_backups.errors import ArchiveError
 
 from tests.archives import archive
@@ -17,10 +17,10 @@ def test_plaintext_under_the_name_of_an_encrypted_archive_is_refused(tmp_path: P
     path.write_bytes(archive())
     for verify in (False, True):
         with pytest.raises(ArchiveError, match="is not encrypted, though its name says so"):
-            inspect(Source(path), verify=verify)
+            inspect(ArchiveFile(path), verify=verify)
     honest = path.with_suffix("")
     honest.write_bytes(path.read_bytes())
-    assert inspect(Source(honest), verify=True).members
+    assert inspect(ArchiveFile(honest), verify=True).members
 
 
 def test_what_is_looked_at_before_a_key_is_asked_for() -> None:

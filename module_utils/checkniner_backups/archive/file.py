@@ -25,7 +25,7 @@ _ENCRYPTED = ".gpg"
 
 
 @dataclass(frozen=True)
-class Source:
+class ArchiveFile:
     """An archive on this machine, and what opens it: its session key, or else the keyring of whoever runs this."""
 
     path: Path
@@ -48,7 +48,7 @@ class Inspection:
 
 
 @contextmanager
-def opened(source: Source) -> Iterator[ArchiveReader]:
+def opened(archive: ArchiveFile) -> Iterator[ArchiveReader]:
     """Given an archive, yield a reader of its members. Nothing is proven before the reader has come to the end.
 
     :raises ArchiveError: it cannot be read, or is damaged
@@ -58,19 +58,19 @@ def opened(source: Source) -> Iterator[ArchiveReader]:
     from .reader import Limits, read
 
     try:
-        file = source.path.open("rb")
+        file = archive.path.open("rb")
     except OSError as error:
-        raise ArchiveError(f"cannot open {source.path}: {error.strerror}", "name an archive that is there") from None
+        raise ArchiveError(f"cannot open {archive.path}: {error.strerror}", "name an archive that is there") from None
     # What cannot fit on this machine's disk is no dump of its database: so much for bombs.
-    limits = Limits(total=shutil.disk_usage(source.path.parent).total)
+    limits = Limits(total=shutil.disk_usage(archive.path.parent).total)
     with file:
-        plain = is_plain(file.read(2), source.path.name)
+        plain = is_plain(file.read(2), archive.path.name)
         file.seek(0)
         if plain:
             yield read(file, limits)
             return
         with DecryptingReader(
-            file, session_key=source.session_key or None, home=source.gnupg_home, passphrase=source.passphrase
+            file, session_key=archive.session_key or None, home=archive.gnupg_home, passphrase=archive.passphrase
         ) as stream:
             yield read(stream, limits)
 
@@ -89,13 +89,13 @@ def is_plain(head: bytes, name: str) -> bool:
     return plain
 
 
-def inspect(source: Source, *, verify: bool = False) -> Inspection:
+def inspect(archive: ArchiveFile, *, verify: bool = False) -> Inspection:
     """Given an archive, return what its beginning says.
 
     :param verify: read all of it, so that every member is compared with the manifest
     :raises ArchiveError: it is damaged, as far as it was read
     """
-    with opened(source) as reader:
+    with opened(archive) as reader:
         found = tuple(reader.drain()) if verify else ()
         return Inspection(reader.manifest, reader.manifest.members if reader.manifest else found)
 
@@ -144,7 +144,7 @@ def check_name(name: str, inspection: Inspection) -> None:
         )
 
 
-def told(member: ArchiveMember, progress: Progress | None) -> Iterator[bytes]:
+def with_progress(member: ArchiveMember, progress: Progress | None) -> Iterator[bytes]:
     """Given a member of an archive, yield its bytes, and tell how many they are."""
     for chunk in member.chunks():
         if progress:

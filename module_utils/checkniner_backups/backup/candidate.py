@@ -29,7 +29,7 @@ def with_fixtures(
     snapshot: Snapshot,
     dataset: Dataset,
     *,
-    moment: float,
+    timestamp: float,
     registry: Registry,
     counted: Coverage,
     take: Take,
@@ -52,10 +52,10 @@ def with_fixtures(
     left_out = noisy_apps if fingerprint.whole else set()
     fixtures = {app: members[name] for app in apps if app not in left_out and (name := fixture_name(app)) in members}
     return Candidate(
-        at=moment, archive_settings=context.settings.archive_settings(), database_id=context.dsn.database_id(),
+        at=timestamp, archive_settings=context.settings.archive_settings(), database_id=context.dsn.database_id(),
         snapshot_token=snapshot.token,
         business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
-        full_check_at=moment, django=registry.django,
+        full_check_at=timestamp, django=registry.django,
         migrations_table=migrations, warnings=tuple(counted.warnings()),
         missing=dict(report.missing) if report else {},
         inexact={app: list(lines) for app, lines in report.inexact.items()} if report else {},
@@ -63,7 +63,7 @@ def with_fixtures(
 
 
 def without_django(
-    context: RunContext, snapshot: Snapshot, dataset: Dataset, *, moment: float, broken: str, take: Take
+    context: RunContext, snapshot: Snapshot, dataset: Dataset, *, timestamp: float, broken: str, take: Take
 ) -> Candidate:
     """Given a dump without fixtures and the reason, return what to remember: last time's tables, or all of them."""
     last = context.saved
@@ -72,8 +72,8 @@ def without_django(
     ignored = last.ignored if last else {}
     fingerprint, _ = take(snapshot, names, migrations, ignored, dataset.digests)
     return Candidate(
-        at=moment, archive_settings=context.settings.archive_settings(), database_id=context.dsn.database_id(),
+        at=timestamp, archive_settings=context.settings.archive_settings(), database_id=context.dsn.database_id(),
         snapshot_token=snapshot.token, business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures={},
-        full_check_at=moment, django=last.django if last else "", migrations_table=migrations,
+        full_check_at=timestamp, django=last.django if last else "", migrations_table=migrations,
         missing=dict.fromkeys(sorted({*last.fixtures, *last.missing}) if last else [EVERY_APP], broken),
     )  # fmt: skip

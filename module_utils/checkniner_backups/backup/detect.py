@@ -102,17 +102,17 @@ class _Attempt:
                     f"the database {self.context.dsn.database} has no tables",
                     "restore an archive: restore.yml -e source=sql; or, in a new application, run its migrations",
                 )
-            moment = time.time()
+            timestamp = time.time()
             cheap, known = self._check_rows(snapshot)
             due = self.context.saved is None or changes.full_check_due(
-                self.context.saved, moment, self.context.settings.full_check_every
+                self.context.saved, timestamp, self.context.settings.full_check_every
             )
             if cheap and self.context.saved and not due and not self.context.force:
                 self.context.state.store_over(
                     self.context.saved, replace(self.context.saved, snapshot_token=snapshot.token)
                 )
                 return Dumped(cheap, missing=self.context.saved.missing)
-            return self._check_everything(snapshot, moment, cheap, known)
+            return self._check_everything(snapshot, timestamp, cheap, known)
 
     def _check_rows(self, snapshot: Snapshot) -> tuple[Verdict | None, dict[int, TableDigest]]:
         """Return "unchanged" or None, and the digests of whole tables that were taken on the way."""
@@ -128,7 +128,7 @@ class _Attempt:
         return changes.by_rows(self.context.saved, now), known
 
     def _check_everything(
-        self, snapshot: Snapshot, moment: float, cheap: Verdict | None, known: dict[int, TableDigest]
+        self, snapshot: Snapshot, timestamp: float, cheap: Verdict | None, known: dict[int, TableDigest]
     ) -> Dumped:
         from .dump import dump
 
@@ -158,7 +158,7 @@ class _Attempt:
             dataset = attempt(None)
             apps: tuple[str, ...] = ()
             candidate = candidates.without_django(
-                self.context, snapshot, dataset, moment=moment, broken=self.broken, take=self._fingerprint
+                self.context, snapshot, dataset, timestamp=timestamp, broken=self.broken, take=self._fingerprint
             )
         else:
             counted = self._coverage(process.registry, snapshot)
@@ -167,7 +167,7 @@ class _Attempt:
                 self.context,
                 snapshot,
                 dataset,
-                moment=moment,
+                timestamp=timestamp,
                 registry=process.registry,
                 counted=counted,
                 take=self._fingerprint,
@@ -182,7 +182,7 @@ class _Attempt:
             seen = replace(
                 self.context.saved,
                 snapshot_token=snapshot.token,
-                full_check_at=moment,
+                full_check_at=timestamp,
                 fingerprint=candidate.fingerprint,
                 missing=candidate.missing,
             )

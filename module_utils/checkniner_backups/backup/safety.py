@@ -63,7 +63,7 @@ def save_between(settings: Settings, replaced: str) -> Safety:
     verification = verify_rows(dsn, _last_manifest(settings, f"look into {replaced}, which is kept"))
     if verification.proven:
         return Safety("", "nothing was written between the safety backup and the swap")
-    log.warning("%s was written to between the safety backup and the swap: %s", replaced, verification.words)
+    log.warning("%s was written to between the safety backup and the swap: %s", replaced, verification.summary)
     return _save(settings, dsn, "it was written to between the safety backup and the swap")
 
 
@@ -104,10 +104,10 @@ def _save(settings: Settings, dsn: Dsn, reason: str) -> Safety:
     state = State(settings.state_path)
     with state.lock(PATIENCE), state.work_folder() as folder:
         with exported_snapshot(dsn, settings.lock_timeout) as snapshot:
-            moment = datetime.fromtimestamp(int(time.time()), timezone.utc)
+            timestamp = datetime.fromtimestamp(int(time.time()), timezone.utc)
             dataset = dump(snapshot, None, folder, settings.migration_wait, {})
-        manifest = dataset.manifest(settings.name, moment)
-        target = _free(settings.archives_path / SAFETY, moment, settings.encryption)
+        manifest = dataset.manifest(settings.name, timestamp)
+        target = _free(settings.archives_path / SAFETY, timestamp, settings.encryption)
         keyring = Keyring(settings.gnupg_home) if settings.encryption else None
         packed = pack(folder, manifest, target, keyring, settings.recipients)
         key = settings.store.prefix + SAFETY + target.name
@@ -116,11 +116,11 @@ def _save(settings: Settings, dsn: Dsn, reason: str) -> Safety:
         return Safety(key, reason)
 
 
-def _free(folder: Path, moment: datetime, encrypted: bool) -> Path:
+def _free(folder: Path, timestamp: datetime, encrypted: bool) -> Path:
     """Return a path for the archive: two safety backups may fall into one second."""
     from ..storage.catalog import file_name
 
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    while (folder / file_name(moment, encrypted)).exists():
-        moment += timedelta(seconds=1)
-    return folder / file_name(moment, encrypted)
+    while (folder / file_name(timestamp, encrypted)).exists():
+        timestamp += timedelta(seconds=1)
+    return folder / file_name(timestamp, encrypted)

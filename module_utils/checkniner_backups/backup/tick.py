@@ -229,12 +229,12 @@ def package(settings: Settings, folder: Path) -> Packed:
     return packed
 
 
-def _stamp(moment: float, before: datetime | None) -> datetime:
+def _stamp(timestamp: float, before: datetime | None) -> datetime:
     """Given the snapshot's time (seconds since the epoch) and the newest archive's stamp, return one that sorts last.
 
     Also when the clock was set back, or two runs fall into one second.
     """
-    stamp = datetime.fromtimestamp(int(moment), timezone.utc)
+    stamp = datetime.fromtimestamp(int(timestamp), timezone.utc)
     if before is None or stamp > before:
         return stamp
     if before - stamp > _CLOCK_WAS_FAST:

@@ -15,8 +15,8 @@ from ..settings import PREFIX, Settings
 from .terminal import Progress, as_json
 
 if TYPE_CHECKING:
-    from ..archive.file import Source
-    from ..restore.workflow import Restored, Wish
+    from ..archive.file import ArchiveFile
+    from ..restore.workflow import Restored, RestoreOptions
 
 ADMIN_URL = PREFIX + "ADMIN_DATABASE_URL"
 EPILOG = f"""\
@@ -61,31 +61,31 @@ def restore(settings: Settings, arguments: argparse.Namespace) -> None:
     from ..django_app.environment import owner_dsn
     from ..restore import workflow as restoring
 
-    wish = _wish(arguments)
+    options = _options(arguments)
     admin_url = _secret(arguments.admin_url_fd, "administrator's database URL") or os.environ.get(ADMIN_URL, "")
     administration = None if arguments.live else restoring.administrator(settings, admin_url)
-    if not wish.target:
-        _ask(owner_dsn(settings)[0].database, wish, arguments)
+    if not options.target:
+        _ask(owner_dsn(settings)[0].database, options, arguments)
     with _archive(settings, arguments) as archive:
         progress = Progress(f"loading {archive.path.name}")
         try:
             if administration is None:
-                done = restoring.restore_apps(settings, archive, wish, progress)
+                done = restoring.restore_apps(settings, archive, options, progress)
             else:
-                done = restoring.restore(settings, archive, wish, administration, progress)
+                done = restoring.restore(settings, archive, options, administration, progress)
         finally:
             progress.end()
     _report(done, arguments)
 
 
-def _wish(arguments: argparse.Namespace) -> Wish:
-    from ..restore.workflow import Wish
+def _options(arguments: argparse.Namespace) -> RestoreOptions:
+    from ..restore.workflow import RestoreOptions
 
     apps = tuple(arguments.apps.replace(",", " ").split())
     if arguments.source == "sql" and (apps or arguments.live):
         raise SettingsError("SQL is restored as a whole, into a new database", "use --source fixtures for some apps")
-    return Wish(
-        source=arguments.source,
+    return RestoreOptions(
+        kind=arguments.source,
         apps=apps,
         target=arguments.target,
         before=tuple(tuple(shlex.split(command)) for command in arguments.before),
@@ -98,16 +98,16 @@ def _wish(arguments: argparse.Namespace) -> Wish:
 
 
 @contextmanager
-def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[Source]:
+def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[ArchiveFile]:
     """Yield the archive on this machine; one that was fetched for this is removed."""
-    from ..archive.file import Source
+    from ..archive.file import ArchiveFile
     from ..state import scratch_folder
     from ..storage.catalog import choose
     from ..storage.s3 import Store
 
     key = _secret(arguments.session_key_fd, "session key")
     if arguments.file:
-        yield Source(arguments.file, key)
+        yield ArchiveFile(arguments.file, key)
         return
     store = Store(settings.store)
     found = choose(store, arguments.archive or "", arguments.at or "")
@@ -115,7 +115,7 @@ def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[Sour
         progress = Progress(f"fetching {found.key}", found.size)
         store.download(found.key, folder / found.name, progress)
         progress.end()
-        yield Source(folder / found.name, key)
+        yield ArchiveFile(folder / found.name, key)
 
 
 def _secret(descriptor: int | None, what: str) -> str:
@@ -132,10 +132,10 @@ def _secret(descriptor: int | None, what: str) -> str:
     return text
 
 
-def _ask(database: str, wish: Wish, arguments: argparse.Namespace) -> None:
+def _ask(database: str, options: RestoreOptions, arguments: argparse.Namespace) -> None:
     if arguments.yes:
         return
-    what = f"the rows of {', '.join(wish.apps) or 'all apps'} in" if arguments.live else "the whole of"
+    what = f"the rows of {', '.join(options.apps) or 'all apps'} in" if arguments.live else "the whole of"
     if not sys.stdin.isatty():
         raise SettingsError(f"this would replace {what} the database {database}", "say --yes if that is meant")
     sys.stderr.write(f"This replaces {what} the database {database}. Type its name to go on: ")
@@ -148,7 +148,7 @@ def _report(done: Restored, arguments: argparse.Namespace) -> None:
     if arguments.json:
         lines = [as_json(done)]
     else:
-        lines = [done.words, f"the data are in the database {done.database}"]
+        lines = [done.summary, f"the data are in the database {done.database}"]
         if done.previous:
             lines.append(
                 f"the database before it is kept as {done.previous}; nobody could connect for {done.outage:.2f} s"

@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.file import Source, inspect, is_plain
+from ..archive.file import ArchiveFile, inspect, is_plain
 from ..django_app.environment import Code, read_activate
 from ..errors import BackupsError, DatabaseError, RestoreError, StoreError
 from ..restore.databases import Databases
@@ -86,8 +86,8 @@ def drill(store: Store, archive: Archive, plan: Plan) -> Result:
     verdict, size = BAD, archive.size
     with throwaway(unprivileged(plan.code.path if plan.code else None)) as server:
         try:
-            source, size = _fetched(store, archive, server, plan)
-            verdict = _Rehearsal(server, source, plan, words).run()
+            fetched, size = _fetched(store, archive, server, plan)
+            verdict = _Rehearsal(server, fetched, plan, words).run()
         except BackupsError as error:
             log.error("%s: %s", archive.key, error.message)
             stage = next((name for name, said in words.items() if said == "not reached"), "both")
@@ -96,7 +96,7 @@ def drill(store: Store, archive: Archive, plan: Plan) -> Result:
     return Result(archive.key, verdict, **words, size=size, seconds=time.monotonic() - started, at=now)
 
 
-def _fetched(store: Store, archive: Archive, server: Throwaway, plan: Plan) -> tuple[Source, int]:
+def _fetched(store: Store, archive: Archive, server: Throwaway, plan: Plan) -> tuple[ArchiveFile, int]:
     """Bring the archive here, encrypted as it is, and ask the operator's agent for the key of this one archive.
 
     :returns: it, and its size in bytes
@@ -106,18 +106,18 @@ def _fetched(store: Store, archive: Archive, server: Throwaway, plan: Plan) -> t
     head = store.read_head(archive.key, _HEAD)
     key = "" if is_plain(head, archive.name) else session_key(head, plan.gnupg_home)
     path = server.work / archive.name
-    return Source(path, key), store.download(archive.key, path).size
+    return ArchiveFile(path, key), store.download(archive.key, path).size
 
 
 class _Rehearsal:
     """One archive in one throwaway server. `words` says how far it came."""
 
-    def __init__(self, server: Throwaway, source: Source, plan: Plan, words: dict[str, str]) -> None:
+    def __init__(self, server: Throwaway, archive: ArchiveFile, plan: Plan, words: dict[str, str]) -> None:
         self._server = server
-        self._source = source
+        self._archive = archive
         self._plan = plan
         self._words = words
-        self._inspection: Inspection = inspect(source)
+        self._inspection: Inspection = inspect(archive)
         self._password = secrets.token_urlsafe(24)
         self._role = _loader(self._inspection, plan.application)
 
@@ -159,7 +159,7 @@ class _Rehearsal:
     def _new_database(self, name: str) -> Dsn:
         made = Databases(self._server.admin, name).create(
             self._role, self._inspection.database, self._plan.allowed_extensions,
-            source=name, skip_settings=self._plan.skip_settings,
+            kind=name, skip_settings=self._plan.skip_settings,
         )  # fmt: skip
         return self._server.dsn(made.database, self._role, self._password)
 
@@ -170,7 +170,7 @@ class _Rehearsal:
             self._server.let_create(database.database, found)
             try:
                 verification = load_and_verify(
-                    database, self._source, skip_settings=self._plan.skip_settings, account=self._server.account
+                    database, self._archive, skip_settings=self._plan.skip_settings, account=self._server.account
                 )
             except DatabaseError as error:
                 # What an archive without a manifest does not say, PostgreSQL does.
@@ -181,7 +181,7 @@ class _Rehearsal:
                 self._server.grant(missing[1], self._role)
                 found.append(missing[1])
             else:
-                self._words["sql"] = verification.words
+                self._words["sql"] = verification.summary
                 return database
         raise RestoreError(f"the archive names more than {_ROLES} roles")
 
@@ -190,8 +190,8 @@ class _Rehearsal:
         from ..verify.fixtures import digest_fixtures
 
         fixtures = self._new_database("fixtures")
-        verification = into_new(self._target(code, fixtures), self._source)
-        self._words["fixtures"] = verification.words
+        verification = into_new(self._target(code, fixtures), self._archive)
+        self._words["fixtures"] = verification.summary
         with self._target(code, fixtures).started() as process:
             of_fixtures = digest_fixtures(process, without=process.connection_info().views)
         with self._target(code, sql).started() as process:

@@ -48,14 +48,14 @@ def record(store: Store, result: Result) -> str:
 
     :raises StoreError: it could not be stored
     """
-    moment = datetime.strptime(result.at, "%Y-%m-%dT%H:%M:%SZ")
+    timestamp = datetime.strptime(result.at, "%Y-%m-%dT%H:%M:%SZ")
     ending = "" if result.verdict == GOOD else f".{result.verdict.replace(' ', '-')}"
     while True:
-        key = f"{store.prefix}{FOLDER}{moment:%Y-%m-%dT%H:%M:%S}{ending}.json"
+        key = f"{store.prefix}{FOLDER}{timestamp:%Y-%m-%dT%H:%M:%S}{ending}.json"
         if store.look(key) is None:
             store.put_json(key, asdict(result))
             return key
-        moment += timedelta(seconds=1)
+        timestamp += timedelta(seconds=1)
 
 
 def last_good(store: Store) -> datetime | None:

@@ -24,7 +24,7 @@ from ..postgres.dsn import Dsn, client_program
 from ..postgres.session import administer
 from ..system.accounts import Account
 from ..system.files import short_folder
-from ..system.stale_files import held, sweep
+from ..system.stale_files import locked, sweep
 
 SUPERUSER = "throwaway_superuser"
 """A name that no application's role has: those are made as ordinary roles here."""
@@ -153,7 +153,7 @@ def throwaway(account: Account) -> Iterator[Throwaway]:
     )
     server: subprocess.Popen[bytes] | None = None
     try:
-        with held(folder), tempfile.TemporaryFile() as log:
+        with locked(folder), tempfile.TemporaryFile() as log:
             _create(binaries, made)
             server = _start(binaries, made, log)
             yield made

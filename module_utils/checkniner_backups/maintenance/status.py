@@ -81,8 +81,8 @@ def _last_drill(settings: Settings, now: float) -> float | None:
     from ..drill.record import last_good
     from ..storage.s3 import Store
 
-    moment = last_good(Store(settings.store))
-    return now - moment.timestamp() if moment else None
+    timestamp = last_good(Store(settings.store))
+    return now - timestamp.timestamp() if timestamp else None
 
 
 def key_problems(settings: Settings) -> list[str]:

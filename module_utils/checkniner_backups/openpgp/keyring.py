@@ -207,7 +207,7 @@ def _status(key: dict[str, Any]) -> KeyStatus:
     fingerprint = key["fingerprint"]
     hint = "extend or replace the key, export its public half, and run setup-backups.yml again"
     if key["trust"] in _NOT_USABLE:
-        when = f" on {_moment(key['expires']):%Y-%m-%d}" if key["trust"] == "e" and key["expires"] else ""
+        when = f" on {_time_of(key['expires']):%Y-%m-%d}" if key["trust"] == "e" and key["expires"] else ""
         raise EncryptionError(f"the public key {fingerprint} is {_NOT_USABLE[key['trust']]}{when}", hint)
     if "D" in key["cap"]:
         raise EncryptionError(
@@ -226,12 +226,12 @@ def _status(key: dict[str, Any]) -> KeyStatus:
         reasons = ", ".join(sorted({_NOT_USABLE[part["trust"]] for part in parts}))
         raise EncryptionError(f"the encryption sub-key of {fingerprint} is {reasons}", hint)
     ends = [part["expires"] for part in usable]
-    last = None if "" in ends else max(_moment(end) for end in ends)
-    own = _moment(key["expires"]) if key["expires"] else None
+    last = None if "" in ends else max(_time_of(end) for end in ends)
+    own = _time_of(key["expires"]) if key["expires"] else None
     return KeyStatus(fingerprint, tuple(key["uids"]), min((end for end in (last, own) if end), default=None))
 
 
-def _moment(seconds: str) -> datetime:
+def _time_of(seconds: str) -> datetime:
     return datetime.fromtimestamp(int(seconds), timezone.utc)
 
 

@@ -198,7 +198,7 @@ class DecryptingReader:
 
         :raises EncryptionError: gpg cannot be started
         """
-        self._source = source
+        self._archive = source
         self._error: BaseException | None = None
         self._folder: str | None = None
         self._ended = False
@@ -222,7 +222,7 @@ class DecryptingReader:
 
     def _feed(self) -> None:
         try:
-            while data := self._source.read(_CHUNK):
+            while data := self._archive.read(_CHUNK):
                 self._gpg.feed(data)
         except BrokenPipeError:
             pass  # gpg has ended, or was ended: the reading side says why

@@ -68,12 +68,12 @@ class Swapped:
     outage: float
 
 
-def stamped_name(live: str, word: str, moment: datetime | None = None) -> str:
+def stamped_name(live: str, word: str, timestamp: datetime | None = None) -> str:
     """Given a database's name and a word, return `<live>_<word>_<stamp>`, shortened to what PostgreSQL keeps.
 
     A name that is shortened ends in a digest of the whole one: two that begin alike must not be taken for each other.
     """
-    suffix = f"_{word}_{(moment or datetime.now(timezone.utc)).strftime(_STAMP)}"
+    suffix = f"_{word}_{(timestamp or datetime.now(timezone.utc)).strftime(_STAMP)}"
     room = MAX_NAME - len(suffix)
     stem = live.encode()
     if len(stem) > room:
@@ -86,9 +86,9 @@ def stamped_name(live: str, word: str, moment: datetime | None = None) -> str:
 
 def free_name(connection: Connection, live: str, word: str) -> str:
     """Given a database's name and a word, return a stamped name that no database has: two may fall into one second."""
-    moment = datetime.now(timezone.utc)
-    while exists(connection, name := stamped_name(live, word, moment)):
-        moment += timedelta(seconds=1)
+    timestamp = datetime.now(timezone.utc)
+    while exists(connection, name := stamped_name(live, word, timestamp)):
+        timestamp += timedelta(seconds=1)
     return name
 
 

@@ -99,36 +99,36 @@ class Databases:
         allowed: Iterable[str],
         name: str = "",
         *,
-        source: str = "sql",
+        kind: str = "sql",
         skip_settings: bool = False,
     ) -> Change:
         """Given the role that loads and the manifest's metadata, create an empty database and drop stale ones.
 
         :param allowed: extensions that only a superuser may create, and that may be created
         :param name: a name to take; empty for `<live>_restoring_<stamp>`
-        :param source: what will be loaded, `sql` or `fixtures`
+        :param kind: what will be loaded, `sql` or `fixtures`
         :param skip_settings: whether the database's own settings will be left out
         :raises RestoreError: this server lacks something for the dump; the message lists all of it
         """
         allowed = tuple(allowed)
-        if source == "fixtures":
+        if kind == "fixtures":
             metadata = _for_fixtures(metadata, allowed)
         with self._connected() as connection:
-            sql = source == "sql"
+            sql = kind == "sql"
             problems = missing_for(connection, metadata, owner, self._live, sql=sql, skip_settings=skip_settings)
             _refuse(problems, ", or restore this archive with source=fixtures" if sql else "")
-            leftovers = admin.previous_databases(connection, self._live, NEW)
+            stale = admin.previous_databases(connection, self._live, NEW)
             if name and admin.exists(connection, name):
                 raise RestoreError(f"the database {name} is there already", "drop it, or choose another name")
             before = self._names(connection)
             new = name or admin.free_name(connection, self._live, NEW)
-            kept = [each for each in before if each not in leftovers]
+            kept = [each for each in before if each not in stale]
             change = Change(before, tuple(sorted([*kept, new])), database=new)
             if not self._dry_run:
-                for leftover in leftovers:
-                    log.warning("dropping %s, which an earlier restore left", leftover)
-                    admin.drop_database(connection, leftover)
-            if not (self._dry_run and leftovers):  # what is not dropped yet takes the room
+                for each_stale in stale:
+                    log.warning("dropping %s, which an earlier restore left", each_stale)
+                    admin.drop_database(connection, each_stale)
+            if not (self._dry_run and stale):  # what is not dropped yet takes the room
                 _refuse(lacking_disk_space(connection, metadata))
             if self._dry_run:
                 return change

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
-from ..archive.file import Progress, Source, inspect, opened, told
+from ..archive.file import ArchiveFile, Progress, inspect, opened, with_progress
 from ..archive.manifest import app_of
 from ..django_app.process import FixturesProcess
 from ..errors import BackupsError, RestoreError, shortened
@@ -29,7 +29,7 @@ _FIRST = ("contenttypes", "auth")
 
 def into_new(
     target: Target,
-    source: Source,
+    archive: ArchiveFile,
     apps: Iterable[str] = (),
     *,
     other_migrations: bool = False,
@@ -45,7 +45,7 @@ def into_new(
     :raises RestoreError: the target is not empty, or of another database, or has other migrations; or the archive does
         not hold the apps
     """
-    with opened(source) as reader:
+    with opened(archive) as reader:
         with target.started() as process:
             connected = process.connection_info()
             if connected.tables:
@@ -53,7 +53,7 @@ def into_new(
                     f"the database {connected.name} holds {connected.tables} tables already",
                     "name a new, empty database",
                 )
-            chosen = process.registry.require(choose(reader, source, apps))
+            chosen = process.registry.require(choose(reader, archive, apps))
             # Those of the code, not of the database: what is refused must leave it empty, for the next try.
             if not other_migrations:
                 check_migrations(reader.manifest, process.migrations_of_code(), chosen)
@@ -66,7 +66,7 @@ def into_new(
             with target.started() as process:
                 connected = process.connection_info()
                 _check_unmanaged(connected, reader.manifest, chosen)
-                members = _Members(reader, source, chosen, progress)
+                members = _Members(reader, archive, chosen, progress)
                 report = process.load(chosen, members.all(), empty=True, without=connected.views, lookup=members.lookup)
                 _check_loaded(report, chosen)
                 log.info("loaded %d objects", sum(report.objects.values()))
@@ -114,7 +114,7 @@ def _clear(target: Target) -> None:
 
 def into_live(
     target: Target,
-    source: Source,
+    archive: ArchiveFile,
     apps: Iterable[str],
     locked: Callable[[FixturesProcess], None],
     *,
@@ -127,12 +127,12 @@ def into_live(
     :raises VerificationError: what was loaded differs from the archive; everything is as it was
     :raises BackupsError: anything else, such as an archive without one of the apps; everything is as it was
     """
-    with target.started() as process, opened(source) as reader:
-        chosen = choose(reader, source, apps)
+    with target.started() as process, opened(archive) as reader:
+        chosen = choose(reader, archive, apps)
         connected = process.connection_info()
         if not other_migrations:
             check_migrations(reader.manifest, connected.migrations, chosen)
-        members = _Members(reader, source, chosen, progress)
+        members = _Members(reader, archive, chosen, progress)
         report = process.load(
             chosen, members.all(), empty=True, locked=lambda: locked(process), hold=True, without=connected.views,
             lookup=members.lookup,
@@ -146,7 +146,7 @@ def into_live(
         return _qualified(verification, reader.manifest, chosen)
 
 
-def choose(reader: ArchiveReader, source: Source, wanted: Iterable[str]) -> tuple[str, ...]:
+def choose(reader: ArchiveReader, archive: ArchiveFile, wanted: Iterable[str]) -> tuple[str, ...]:
     """Given an archive, opened and as it lies there, and the apps that are wanted (none: all), return these apps.
 
     They are in the archive's order. One without a manifest is read to its end for that: rows would be deleted before
@@ -156,7 +156,7 @@ def choose(reader: ArchiveReader, source: Source, wanted: Iterable[str]) -> tupl
     """
     wanted = tuple(wanted)
     _refuse_missing(reader.manifest, wanted)
-    members = reader.manifest.members if reader.manifest else inspect(source, verify=True).members
+    members = reader.manifest.members if reader.manifest else inspect(archive, verify=True).members
     there = tuple(app for member in members if (app := app_of(member.name)))
     unknown = sorted(set(wanted) - set(there))
     if unknown or not there:
@@ -170,8 +170,8 @@ def _qualified(verification: Verification, manifest: Manifest | None, apps: Iter
     lines = [line for app in apps for line in inexact.get(app, ())]
     if not lines:
         return verification
-    words = f"{verification.words}; NOT exact, for no fixture can be (restore from SQL instead): {'; '.join(lines)}"
-    return replace(verification, words=words)
+    summary = f"{verification.summary}; NOT exact, for no fixture can be (restore from SQL instead): {'; '.join(lines)}"
+    return replace(verification, summary=summary)
 
 
 def _refuse_missing(manifest: Manifest | None, wanted: tuple[str, ...]) -> None:
@@ -234,9 +234,11 @@ def check_migrations(manifest: Manifest | None, migrations: Mapping[str, Iterabl
 class _Members:
     """The fixtures of an archive, in an order that can be loaded."""
 
-    def __init__(self, reader: ArchiveReader, source: Source, apps: tuple[str, ...], progress: Progress | None) -> None:
+    def __init__(
+        self, reader: ArchiveReader, archive: ArchiveFile, apps: tuple[str, ...], progress: Progress | None
+    ) -> None:
         self._reader = reader
-        self._source = source
+        self._archive = archive
         self._apps = apps
         self._progress = progress
         self.lookup = frozenset() if reader.manifest or not apps else frozenset(_FIRST) - frozenset(apps)
@@ -249,7 +251,7 @@ class _Members:
         # An archive of the old scripts refers to these by id, also where they are not wanted themselves: it is read
         # once more for each group.
         for group in (_FIRST[:1], _FIRST[1:], ()):
-            with opened(self._source) as reader:
+            with opened(self._archive) as reader:
                 for app, chunks in self._of(reader):
                     if app in group or not (group or app in _FIRST):
                         yield app, chunks
@@ -258,4 +260,4 @@ class _Members:
         for member in reader:
             app = app_of(member.name)
             if app and (not self._apps or app in self._apps or app in self.lookup):
-                yield app, told(member, self._progress)
+                yield app, with_progress(member, self._progress)

@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.file import Source, check_application, check_name, inspect
+from ..archive.file import ArchiveFile, check_application, check_name, inspect
 from ..django_app.environment import check_user, read_activate
 from ..errors import DiskError
 from ..system.accounts import unprivileged
 from ..system.files import short_folder
-from ..system.stale_files import clean_up, held
+from ..system.stale_files import clean_up, locked
 from .fixtures import into_new
 from .target import Target, target_of
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def from_server(
-    settings: Settings, source: Source, url: str, apps: Sequence[str] = (), *, other_migrations: bool = False
+    settings: Settings, archive: ArchiveFile, url: str, apps: Sequence[str] = (), *, other_migrations: bool = False
 ) -> Verification:
     """Given the settings of a server and the URL of a new, empty database, load fixtures into it and prove them.
 
@@ -38,21 +38,21 @@ def from_server(
     """
     check_user()
     clean_up(settings)
-    check_application(settings, inspect(source))
+    check_application(settings, inspect(archive))
     with target_of(settings, url) as target:
-        return into_new(target, source, apps, other_migrations=other_migrations, clear=True)
+        return into_new(target, archive, apps, other_migrations=other_migrations, clear=True)
 
 
 def from_checkout(
-    name: str, code: Code, source: Source, url: str, apps: Sequence[str] = (), *, other_migrations: bool = False
+    name: str, code: Code, archive: ArchiveFile, url: str, apps: Sequence[str] = (), *, other_migrations: bool = False
 ) -> Verification:
     """Given a checkout of the application on this machine, do the same as `from_server`.
 
     :param name: the application whose archive it must be
     """
-    check_name(name, inspect(source))
+    check_name(name, inspect(archive))
     with _pointed(code, url) as target:
-        return into_new(target, source, apps, other_migrations=other_migrations, clear=True)
+        return into_new(target, archive, apps, other_migrations=other_migrations, clear=True)
 
 
 @contextmanager
@@ -66,6 +66,6 @@ def _pointed(code: Code, url: str) -> Iterator[Target]:
         made = tempfile.TemporaryDirectory(prefix="cb-", dir=parent)
     except OSError as error:
         raise DiskError.at(parent, error) from None
-    with made as folder, held(Path(folder)):
+    with made as folder, locked(Path(folder)):
         account.own(Path(folder))
         yield Target(code.virtualenv / "bin" / "python", code.path, environment, Path(folder), account)

@@ -1,6 +1,6 @@
 """Bringing data back into a new database, and proving it. The running database is not touched here.
 
-A restore is: `inspect` the archive (source.py), create a database (postgres/admin.py), `restore_sql` or
+A restore is: `inspect` the archive (archive/file.py), create a database (postgres/admin.py), `restore_sql` or
 `restore_fixtures` into it as its owner, and only then swap. Each stage is a function, so that a playbook can give each
 to the user whom it needs.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..archive.file import Progress, Source, opened, told
+from ..archive.file import ArchiveFile, Progress, opened, with_progress
 from ..django_app.environment import check_user, owner_dsn
 from ..errors import ArchiveError, NameNotFoundError, RestoreError
 from ..postgres.dsn import Dsn
@@ -29,7 +29,12 @@ log = logging.getLogger(__name__)
 
 
 def restore_sql(
-    settings: Settings, source: Source, database: str, *, skip_settings: bool = False, progress: Progress | None = None
+    settings: Settings,
+    archive: ArchiveFile,
+    database: str,
+    *,
+    skip_settings: bool = False,
+    progress: Progress | None = None,
 ) -> Verification:
     """Given a new, empty database that belongs to the application's role, load the archive's SQL and prove it.
 
@@ -41,13 +46,13 @@ def restore_sql(
     clean_up(settings)
     live, _ = owner_dsn(settings)
     return load_and_verify(
-        live.to(database), source, skip_settings=skip_settings, progress=progress, live=live.database
+        live.to(database), archive, skip_settings=skip_settings, progress=progress, live=live.database
     )
 
 
 def load_and_verify(
     dsn: Dsn,
-    source: Source,
+    archive: ArchiveFile,
     *,
     skip_settings: bool = False,
     account: Account | None = None,
@@ -61,7 +66,7 @@ def load_and_verify(
     """
     from ..postgres.properties import apply_properties
 
-    load = _Load(dsn, source, account, progress)
+    load = _Load(dsn, archive, account, progress)
     path = ""
     try:
         load.run()
@@ -82,8 +87,8 @@ def load_and_verify(
     log.info("comparing %d tables with the manifest", len(manifest.tables))
     verification = checked(verify_sql(dsn, manifest, skip_settings=skip_settings))
     if path:
-        words = f"loaded with the search path {path}; materialised views were filled anew with it, and are not compared"
-        return replace(verification, words=f"{verification.words} ({words})")
+        how = f"loaded with the search path {path}; materialised views were filled anew with it, and are not compared"
+        return replace(verification, summary=f"{verification.summary} ({how})")
     return verification
 
 
@@ -93,9 +98,9 @@ class _Load:
     With a path in which names are found, functions may yield other values than they did: it is the second choice.
     """
 
-    def __init__(self, dsn: Dsn, source: Source, account: Account | None, progress: Progress | None) -> None:
+    def __init__(self, dsn: Dsn, archive: ArchiveFile, account: Account | None, progress: Progress | None) -> None:
         self._dsn = dsn
-        self._source = source
+        self._archive = archive
         self._account = account
         self._progress = progress
         self.manifest: Manifest | None = None
@@ -137,14 +142,14 @@ class _Load:
         from ..postgres.load import load_sql
 
         loaded = False
-        with opened(self._source) as reader:
+        with opened(self._archive) as reader:
             self.manifest = reader.manifest
             for member in reader:
                 if loaded or not member.name.endswith(".sql"):
                     continue
                 log.info("loading %s into %s", member.name, self._dsn.database)
                 load_sql(
-                    self._dsn, told(member, self._progress), _prepared_schemas(reader.manifest), self._account,
+                    self._dsn, with_progress(member, self._progress), _prepared_schemas(reader.manifest), self._account,
                     search_path=search_path, one_transaction=bool(self.recorded_path) and self._fits(),
                 )  # fmt: skip
                 loaded = True
@@ -169,7 +174,7 @@ def _prepared_schemas(manifest: Manifest | None) -> set[str]:
 
 def restore_fixtures(
     settings: Settings,
-    source: Source,
+    archive: ArchiveFile,
     database: str,
     apps: Iterable[str] = (),
     *,
@@ -190,4 +195,4 @@ def restore_fixtures(
     clean_up(settings)
     live, _ = owner_dsn(settings)
     with target_of(settings, live.to(database).url()) as target:
-        return into_new(target, source, apps, other_migrations=other_migrations, progress=progress)
+        return into_new(target, archive, apps, other_migrations=other_migrations, progress=progress)

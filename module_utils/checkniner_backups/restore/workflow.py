@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..archive.file import Progress, Source, check_application, inspect
+from ..archive.file import ArchiveFile, Progress, check_application, inspect
 from ..backup import safety
 from ..django_app.environment import check_user, owner_dsn, run_command
 from ..errors import ApplicationError, DatabaseError, SettingsError
 from ..postgres import admin
 from ..postgres.session import administer, fetch_all
-from ..system import stale_files as leftovers
+from ..system import stale_files
 from .databases import Databases
 from .sql import restore_fixtures, restore_sql
 
@@ -37,10 +37,10 @@ FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 
 
 @dataclass(frozen=True)
-class Wish:
+class RestoreOptions:
     """What is asked for.
 
-    :param source: `sql` or `fixtures`
+    :param kind: `sql` or `fixtures`
     :param apps: with fixtures, the apps to load; empty for all
     :param target: restore beside the live database, under this name; empty: take its place
     :param before: commands that run in the application's environment before the live database is changed
@@ -48,7 +48,7 @@ class Wish:
     :param other_migrations: load fixtures although the application's migrations are not the archive's
     """
 
-    source: str
+    kind: str
     apps: tuple[str, ...] = ()
     target: str = ""
     before: tuple[tuple[str, ...], ...] = ()
@@ -63,14 +63,14 @@ class Wish:
 class Restored:
     """What was done.
 
-    :param words: what was proven
+    :param summary: what was proven
     :param database: where the restored data are now
     :param previous: what the replaced database is called now; empty where none was replaced
     :param outage: seconds during which nobody could connect
     :param safety: keys of the archives that hold what was replaced
     """
 
-    words: str
+    summary: str
     proven: bool
     database: str
     previous: str = ""
@@ -102,7 +102,11 @@ def administrator(settings: Settings, admin_url: str = "") -> Dsn:
 
 
 def restore(
-    settings: Settings, archive: Source, wish: Wish, administration: Dsn, progress: Progress | None = None
+    settings: Settings,
+    archive: ArchiveFile,
+    options: RestoreOptions,
+    administration: Dsn,
+    progress: Progress | None = None,
 ) -> Restored:
     """Given an archive on this machine, bring its data back: load beside the live database, prove, swap.
 
@@ -115,21 +119,23 @@ def restore(
     live, environment = owner_dsn(settings)
     databases = Databases(administration, live.database, live.user)
     created = databases.create(
-        live.user, inspection.database, wish.allowed_extensions, wish.target,
-        source=wish.source, skip_settings=wish.skip_settings,
+        live.user, inspection.database, options.allowed_extensions, options.target,
+        kind=options.kind, skip_settings=options.skip_settings,
     ).database  # fmt: skip
     try:
-        if wish.source == "sql":
-            verification = restore_sql(settings, archive, created, skip_settings=wish.skip_settings, progress=progress)
+        if options.kind == "sql":
+            verification = restore_sql(
+                settings, archive, created, skip_settings=options.skip_settings, progress=progress
+            )
         else:
             verification = restore_fixtures(
-                settings, archive, created, wish.apps, other_migrations=wish.other_migrations, progress=progress
+                settings, archive, created, options.apps, other_migrations=options.other_migrations, progress=progress
             )
-        if wish.target:
+        if options.target:
             databases.settle(created, live.user, inspection.database)
-            return Restored(verification.words, verification.proven, created)
-        with _Commands(settings, environment, wish) as commands:
-            saved = _saved(settings, wish)
+            return Restored(verification.summary, verification.proven, created)
+        with _Commands(settings, environment, options) as commands:
+            saved = _saved(settings, options)
             swapped = databases.swap(created, inspection.database, application=live)
             log.info("%s is live; the database before it is kept as %s", created, swapped.previous or "none")
     except BaseException:
@@ -140,10 +146,12 @@ def restore(
         log.info("%s", between.reason)
         saved += (between.key,) if between.key else ()
     commands.check(f"{live.database} is live, what it was before is {swapped.previous or 'gone'}")
-    return Restored(verification.words, verification.proven, live.database, swapped.previous, swapped.outage, saved)
+    return Restored(verification.summary, verification.proven, live.database, swapped.previous, swapped.outage, saved)
 
 
-def restore_apps(settings: Settings, archive: Source, wish: Wish, progress: Progress | None = None) -> Restored:
+def restore_apps(
+    settings: Settings, archive: ArchiveFile, options: RestoreOptions, progress: Progress | None = None
+) -> Restored:
     """Given an archive on this machine, replace the rows of some apps in the live database, in one transaction.
 
     :raises RestoreError: somebody wrote since the safety backup; everything is as it was
@@ -151,23 +159,28 @@ def restore_apps(settings: Settings, archive: Source, wish: Wish, progress: Prog
     """
     check_user()
     os.umask(0o077)
-    if wish.source != "fixtures":
+    if options.kind != "fixtures":
         raise SettingsError(
             "SQL cannot be restored into the live database", "restore it in its place, or take source=fixtures"
         )
-    leftovers.clean_up(settings)
+    stale_files.clean_up(settings)
     check_application(settings, inspect(archive))
     live, environment = owner_dsn(settings)
 
-    with _Commands(settings, environment, wish) as commands:
-        saved = _saved(settings, wish)
-        verification = replace_apps(settings, archive, wish, compare=bool(saved), progress=progress)
-    commands.check(f"the rows of {', '.join(wish.apps) or 'all apps'} in {live.database} were replaced")
-    return Restored(verification.words, verification.proven, live.database, safety=saved)
+    with _Commands(settings, environment, options) as commands:
+        saved = _saved(settings, options)
+        verification = replace_apps(settings, archive, options, compare=bool(saved), progress=progress)
+    commands.check(f"the rows of {', '.join(options.apps) or 'all apps'} in {live.database} were replaced")
+    return Restored(verification.summary, verification.proven, live.database, safety=saved)
 
 
 def replace_apps(
-    settings: Settings, archive: Source, wish: Wish, *, compare: bool, progress: Progress | None = None
+    settings: Settings,
+    archive: ArchiveFile,
+    options: RestoreOptions,
+    *,
+    compare: bool,
+    progress: Progress | None = None,
 ) -> Verification:
     """Given an archive, replace the rows of some apps in the live database, in one transaction; see `restore_apps`.
 
@@ -180,14 +193,16 @@ def replace_apps(
 
     def locked(process: FixturesProcess) -> None:
         if compare:
-            safety.check_unchanged(settings, process.registry.tables(wish.apps or tuple(process.registry.apps)))
+            safety.check_unchanged(settings, process.registry.tables(options.apps or tuple(process.registry.apps)))
 
     with target_of(settings) as target:
-        return into_live(target, archive, wish.apps, locked, other_migrations=wish.other_migrations, progress=progress)
+        return into_live(
+            target, archive, options.apps, locked, other_migrations=options.other_migrations, progress=progress
+        )
 
 
-def _saved(settings: Settings, wish: Wish) -> tuple[str, ...]:
-    if wish.skip_safety_backup:
+def _saved(settings: Settings, options: RestoreOptions) -> tuple[str, ...]:
+    if options.skip_safety_backup:
         return ()
     done = safety.save_before(settings)
     log.info("%s%s", done.reason, f": {done.key}" if done.key else "")
@@ -201,15 +216,15 @@ class _Commands:
     by then is to be told with it.
     """
 
-    def __init__(self, settings: Settings, environment: dict[str, str], wish: Wish) -> None:
+    def __init__(self, settings: Settings, environment: dict[str, str], options: RestoreOptions) -> None:
         self._settings = settings
         self._environment = environment
-        self._wish = wish
+        self._options = options
         self._failed: ApplicationError | None = None
 
     def __enter__(self) -> _Commands:
         try:
-            self._run(self._wish.before)
+            self._run(self._options.before)
         except BaseException:
             self._after()
             raise
@@ -220,7 +235,7 @@ class _Commands:
 
     def _after(self) -> None:
         try:
-            self._run(self._wish.after)
+            self._run(self._options.after)
         except ApplicationError as error:
             log.error("afterwards %s", error.message)
             self._failed = error

@@ -1,4 +1,4 @@
-"""What is stored: which archive is the newest, which one was the newest at a moment.
+"""What is stored: which archive is the newest, which one was the newest at a timestamp.
 
 The keys sort by time and hold natural delimiters, so a LIST can be asked for the years, the months of one year, the
 days of one month, the archives of one day: four requests to the newest, however many there are and however old it is.
@@ -17,7 +17,7 @@ from datetime import datetime, timezone
 from typing import Protocol
 
 from ..errors import NotFoundError, SettingsError
-from ..system.timestamps import latest_stamp, parse_moment
+from ..system.timestamps import latest_stamp, parse_timestamp
 from .client import Page, StoredObject
 from .s3 import ARCHIVE_NAME
 
@@ -108,22 +108,22 @@ def find_newest(store: Listing) -> Newest:
     return Newest(next(_walk(store, "", _text(until)), None), first)
 
 
-def newest_at_or_before(store: Listing, moment: datetime) -> Archive | None:
-    """Given an aware moment, return the archive that was the newest then. None if there was none yet."""
-    found = next(_walk(store, "", _text(moment)), None)
+def newest_at_or_before(store: Listing, timestamp: datetime) -> Archive | None:
+    """Given an aware timestamp, return the archive that was the newest then. None if there was none yet."""
+    found = next(_walk(store, "", _text(timestamp)), None)
     if found and found.stamp > latest_stamp(found.modified):
         return newest(store)
     return found
 
 
-def oldest_after(store: Listing, moment: datetime) -> Archive | None:
-    """Given an aware moment, return the first archive after it. None if there is none."""
-    return next(_walk(store, _text(moment), "", newest_first=False), None)
+def oldest_after(store: Listing, timestamp: datetime) -> Archive | None:
+    """Given an aware timestamp, return the first archive after it. None if there is none."""
+    return next(_walk(store, _text(timestamp), "", newest_first=False), None)
 
 
-def around(store: Listing, moment: datetime) -> tuple[Archive | None, Archive | None]:
-    """Given an aware moment, return the last archive at or before it and the first one after it."""
-    return newest_at_or_before(store, moment), oldest_after(store, moment)
+def around(store: Listing, timestamp: datetime) -> tuple[Archive | None, Archive | None]:
+    """Given an aware timestamp, return the last archive at or before it and the first one after it."""
+    return newest_at_or_before(store, timestamp), oldest_after(store, timestamp)
 
 
 def all_archives(store: Listing) -> Iterator[Archive]:
@@ -138,12 +138,12 @@ def all_archives(store: Listing) -> Iterator[Archive]:
             yield from _archives(store, month)
 
 
-def pick(store: Listing, moment: datetime | None = None) -> Archive:
-    """Given an aware moment or none, return the archive to restore: the newest one, or the newest at that moment.
+def pick(store: Listing, timestamp: datetime | None = None) -> Archive:
+    """Given an aware timestamp or none, return the archive to restore: the newest one, or the newest at that timestamp.
 
     :raises NotFoundError: there is none; the message says what there is around that time
     """
-    looked = find_newest(store) if moment is None else Newest(newest_at_or_before(store, moment))
+    looked = find_newest(store) if timestamp is None else Newest(newest_at_or_before(store, timestamp))
     if looked.archive:
         return looked.archive
     if looked.ahead:
@@ -152,10 +152,10 @@ def pick(store: Listing, moment: datetime | None = None) -> Archive:
             "no tick with a right clock made it; to restore it all the same, name its key as the archive",
         )
     hint = "check the bucket and the prefix; keys look like " + store.prefix + "2026-11-22T19:35:00.tar.gz.gpg"
-    if moment is None:
+    if timestamp is None:
         raise NotFoundError(f"no archive in {store}", hint)
-    after = oldest_after(store, moment)
-    when = f"{_text(moment)} UTC"
+    after = oldest_after(store, timestamp)
+    when = f"{_text(timestamp)} UTC"
     if after is None:
         raise NotFoundError(f"no archive at or before {when} in {store}: there is none at all", hint)
     raise NotFoundError(
@@ -172,7 +172,7 @@ def choose(store: Listing, archive: str = "latest", at: str = "") -> Archive:
     if at:
         if archive not in ("", "latest"):
             raise SettingsError("both an archive and a time are given", "give one of them")
-        return pick(store, parse_moment(at))
+        return pick(store, parse_timestamp(at))
     if archive in ("", "latest"):
         return pick(store)
     folder = archive.rpartition("/")[0]
@@ -185,8 +185,8 @@ def choose(store: Listing, archive: str = "latest", at: str = "") -> Archive:
     return found
 
 
-def _text(moment: datetime) -> str:
-    return moment.astimezone(timezone.utc).strftime(_STAMP)
+def _text(timestamp: datetime) -> str:
+    return timestamp.astimezone(timezone.utc).strftime(_STAMP)
 
 
 def _walk(store: Listing, after: str, until: str, *, newest_first: bool = True) -> Iterator[Archive]:

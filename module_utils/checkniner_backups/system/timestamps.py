@@ -1,4 +1,5 @@
-"""A moment as people write it ("2026-11-20 14:35", local time unless it says otherwise), and stamps of the future."""
+"""A timestamp as people write it ("2026-11-20 14:35", local time unless it says otherwise), and stamps of the
+future."""
 
 from __future__ import annotations
 
@@ -33,8 +34,8 @@ def is_far_ahead(name: str) -> bool:
     return match is not None and match[1] > f"{latest_stamp():%Y-%m-%dT%H:%M:%S}"
 
 
-def parse_moment(text: str, local_zone: tzinfo | None = None) -> datetime:
-    """Given a date and a time, return the moment (aware, UTC).
+def parse_timestamp(text: str, local_zone: tzinfo | None = None) -> datetime:
+    """Given a date and a time, return the timestamp (aware, UTC).
 
     Seconds may be left out. A zone may follow: `Z`, `+02:00`, a name like `Europe/Berlin`. An archive's file name
     stands for its stamp, which is UTC.
@@ -46,11 +47,11 @@ def parse_moment(text: str, local_zone: tzinfo | None = None) -> datetime:
     archive = _ARCHIVE.match(text)
     match = _FORM.match(f"{archive[1]}Z" if archive else text)
     if not match:
-        raise SettingsError(f"{text!r} is no moment", _HINT)
+        raise SettingsError(f"{text!r} is not a timestamp", _HINT)
     try:
         naive = datetime.fromisoformat(f"{match['date']}T{match['time']}{match['seconds'] or ':00'}")
     except ValueError as error:
-        raise SettingsError(f"{text!r} is no moment: {error}", _HINT) from None
+        raise SettingsError(f"{text!r} is not a timestamp: {error}", _HINT) from None
     if match["offset"]:
         return _in_utc(text, naive, _fixed(text, match["offset"]))
     return _in_utc(text, naive, _named(text, match["zone"]) if match["zone"] else local_zone)
@@ -80,7 +81,8 @@ def _named(text: str, name: str) -> tzinfo:
 
 
 def _in_utc(text: str, naive: datetime, zone: tzinfo | None) -> datetime:
-    """Given a time without a zone and the zone (none: this machine's), return the moment, if there is exactly one."""
+    """Given a time without a zone and the zone (none: this machine's), return the timestamp, if there is exactly
+    one."""
     try:
         first, second = (naive.replace(fold=fold, tzinfo=zone).astimezone(timezone.utc) for fold in (0, 1))
         exists = first.astimezone(zone).replace(tzinfo=None) == naive

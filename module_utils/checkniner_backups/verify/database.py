@@ -37,7 +37,7 @@ class Verification:
     tables: int = 0
     rows: int = 0
     differences: tuple[str, ...] = ()
-    words: str = ""
+    summary: str = ""
 
     @property
     def failed(self) -> bool:
@@ -46,7 +46,7 @@ class Verification:
 
 
 NOT_PROVEN = Verification(
-    False, words="no manifest, not proven: this archive was made before archives said what they hold"
+    False, summary="no manifest, not proven: this archive was made before archives said what they hold"
 )
 
 
@@ -202,8 +202,8 @@ def _verification(tables: int, rows: int, differences: Sequence[str]) -> Verific
     shown = tuple(sorted(differences)[:_SHOWN])
     if len(differences) > _SHOWN:
         shown = (*shown, f"and {len(differences) - _SHOWN} more differences")
-    words = f"NOT equal to the manifest: {'; '.join(shown)}" if shown else f"proven: {tables} tables, {rows} rows"
-    return Verification(not differences, tables, rows, shown, words)
+    summary = f"NOT equal to the manifest: {'; '.join(shown)}" if shown else f"proven: {tables} tables, {rows} rows"
+    return Verification(not differences, tables, rows, shown, summary)
 
 
 def checked(verification: Verification) -> Verification:
@@ -213,7 +213,7 @@ def checked(verification: Verification) -> Verification:
     """
     if verification.failed:
         raise VerificationError(
-            f"what was restored is {verification.words}",
+            f"what was restored is {verification.summary}",
             "the running database is unchanged; take another archive, or report this",
         )
     return verification

@@ -55,9 +55,9 @@ def verify_fixtures(
     found = digest_fixtures(process, tuple(expected), inside=inside, without=without)
     differences = [f"the fixture of {app}" for app, digest in expected.items() if found.digests.get(app) != digest]
     if differences:
-        words = f"NOT equal to the archive: {', '.join(differences)}"
-        return Verification(False, len(expected), found.objects, tuple(differences), words)
-    words = f"proven: fixtures of {len(expected)} apps, {found.objects} objects"
+        summary = f"NOT equal to the archive: {', '.join(differences)}"
+        return Verification(False, len(expected), found.objects, tuple(differences), summary)
+    summary = f"proven: fixtures of {len(expected)} apps, {found.objects} objects"
     if views := sorted(label for label in without if label.partition(".")[0] in expected):
-        words += f"; {', '.join(views)} show rows of other tables, and were left to the database"
-    return Verification(True, len(expected), found.objects, (), words)
+        summary += f"; {', '.join(views)} show rows of other tables, and were left to the database"
+    return Verification(True, len(expected), found.objects, (), summary)

@@ -1,4 +1,4 @@
-"""Where the application really is connected to: what its settings made of the environment, not what we wish."""
+"""Where the application really is connected to: what its settings made of the environment, not what we options."""
 
 from __future__ import annotations
 

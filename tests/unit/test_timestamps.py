@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 from checkniner_backups.errors import SettingsError
-from checkniner_backups.system.timestamps import parse_moment
+from checkniner_backups.system.timestamps import parse_timestamp
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -34,7 +34,7 @@ BERLIN = ZoneInfo("Europe/Berlin")
     ],
 )
 def test_what_is_understood(text: str, expected: str) -> None:
-    moment = parse_moment(text, BERLIN)
+    moment = parse_timestamp(text, BERLIN)
     assert moment == datetime.fromisoformat(expected).replace(tzinfo=timezone.utc)
     assert moment.utcoffset() == timezone.utc.utcoffset(None)
 
@@ -42,15 +42,15 @@ def test_what_is_understood(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "no moment"),
-        ("yesterday", "no moment"),
-        ("2026-11-20", "no moment"),
-        ("20.11.2026 14:35", "no moment"),
-        ("2026-02-30 14:35", "no moment"),
-        ("2026-11-20 25:00", "no moment"),
+        ("", "not a timestamp"),
+        ("yesterday", "not a timestamp"),
+        ("2026-11-20", "not a timestamp"),
+        ("20.11.2026 14:35", "not a timestamp"),
+        ("2026-02-30 14:35", "not a timestamp"),
+        ("2026-11-20 25:00", "not a timestamp"),
         ("2026-11-20 14:35 Europe/Nowhere", "no time zone 'Europe/Nowhere'"),
         ("2026-11-20 14:35 Europe", "no time zone"),
-        ("2026-11-20 14:35 a/../../etc/passwd", "no moment"),
+        ("2026-11-20 14:35 a/../../etc/passwd", "not a timestamp"),
         ("2026-11-20 14:35 +99:00", "no usable offset"),
         ("2026-10-25 02:30", "happened twice"),
         ("2026-10-25 02:30 Europe/Berlin", "happened twice"),
@@ -60,7 +60,7 @@ def test_what_is_understood(text: str, expected: str) -> None:
 )
 def test_what_is_not(text: str, words: str) -> None:
     with pytest.raises(SettingsError, match=words) as caught:
-        parse_moment(text, BERLIN)
+        parse_timestamp(text, BERLIN)
     assert caught.value.hint
 
 
@@ -75,8 +75,8 @@ def machine_in_berlin(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.mark.usefixtures("machine_in_berlin")
 def test_without_a_zone_the_machines_is_meant() -> None:
-    assert parse_moment("2026-07-20 14:35") == datetime(2026, 7, 20, 12, 35, tzinfo=timezone.utc)
+    assert parse_timestamp("2026-07-20 14:35") == datetime(2026, 7, 20, 12, 35, tzinfo=timezone.utc)
     with pytest.raises(SettingsError, match="happened twice"):
-        parse_moment("2026-10-25 02:30")
+        parse_timestamp("2026-10-25 02:30")
     with pytest.raises(SettingsError, match="never happened"):
-        parse_moment("2026-03-29 02:30")
+        parse_timestamp("2026-03-29 02:30")
