@@ -95,7 +95,7 @@ def test_an_idle_tick_needs_no_store_no_django_and_no_dump(
     pings.clear()
     assert server.tick() == {
         "saved": False, "key": "", "size": 0, "sha256": "", "check_level": "snapshot", "look": "mark",
-        "reason": "nothing that is visible has changed since the last look", "missing": {},
+        "reason": "nothing that is visible has changed since the last check", "missing": {},
     }  # fmt: skip
     assert gate.count == 0
     after = (state / "state.json").stat().st_mtime_ns, (state / "state.json").read_bytes(), state.stat().st_mtime_ns
