@@ -120,7 +120,7 @@ from ansible.module_utils.checkniner_module import STORE, run, store_of
 HEAD = ["ARCHIVE", "VERDICT", "TOOK", "WHAT"]
 
 
-def rehearse(module: AnsibleModule) -> dict[str, Any]:
+def run_drills(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, drill and return the results."""
     given = module.params
     code = None
@@ -138,7 +138,7 @@ def rehearse(module: AnsibleModule) -> dict[str, Any]:
             "results": [],
             "table": [f"would drill {each.key}" for each in archives],
         }
-    found = list(drill.rehearse(store, archives, plan))
+    found = list(drill.run_drills(store, archives, plan))
     good = all(each.result.verdict == drill_record.GOOD and each.record for each in found)
     if good and given["watchdog_url"]:
         ping(given["watchdog_url"])
@@ -166,7 +166,7 @@ def main() -> None:
         "watchdog_url": {"type": "str", "default": "", "no_log": True},
         "gnupg_home": {"type": "path"},
     }
-    run(rehearse, arguments, required_together=[["application_path", "virtualenv"]])
+    run(run_drills, arguments, required_together=[["application_path", "virtualenv"]])
 
 
 if __name__ == "__main__":

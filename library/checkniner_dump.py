@@ -94,7 +94,7 @@ def dump(module: AnsibleModule) -> dict[str, Any]:
             try:
                 dumped = backup.check(context, folder)
                 verdict, missing = dumped.verdict, dumped.missing
-                members = dumped.dataset.members if dumped.dataset else ()
+                members = dumped.dataset.members if dumped.dataset and dumped.candidate else ()
                 keep = verdict.changed and not module.check_mode
             finally:
                 if not keep:

@@ -44,6 +44,8 @@ class Server:
             "CHECKNINER_BACKUPS_APPLICATION_PATH": str(self.application.path),
             "CHECKNINER_BACKUPS_VIRTUALENV": str(self.application.virtualenv),
             "CHECKNINER_BACKUPS_STATE_PATH": str(self.state_path),
+            # A process of its own beside each first tick: on where it is what is tried.
+            "CHECKNINER_BACKUPS_REHEARSAL": "off",
             **changes,
         }
         self.write_environment()

@@ -162,6 +162,12 @@ class PartialArchiveError(BackupsError):
     exit_status = 16
 
 
+class RehearsalError(BackupsError):
+    """A restore could not be rehearsed on this machine, or the rehearsed one failed; what is saved is not touched."""
+
+    exit_status = 17
+
+
 class BusyError(BackupsError):
     """Another tick holds the lock. 75 is EX_TEMPFAIL of sysexits.h: try again later."""
 

@@ -17,6 +17,8 @@ from . import FORMAT_VERSION, __version__
 from .errors import SettingsError
 
 PREFIX = "CHECKNINER_BACKUPS_"
+DRILLS = "drills/"
+"""Where the records of drills and rehearsals are: below the store's prefix."""
 SAFETY = "before-restore/"
 """Where safety backups are: below the store's prefix, and below the local archives."""
 _EXPORT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z", re.DOTALL)
@@ -66,6 +68,15 @@ class Settings:
     attempts: int = 5
     full_check_every: float = 86400.0
     store_check_every: float = 3600.0
+    rehearsal: str = "full"
+    """Whether restores are rehearsed on this server: `full`, `sql` (the application's code is not run), or `off`."""
+    rehearse_every: float = 604800.0
+    rehearsal_timeout: float = 7200.0
+    rehearsal_max_size: int = 10 << 30
+    """Bytes: a larger database is not rehearsed here."""
+    allowed_extensions: tuple[str, ...] = ()
+    skip_settings: bool = False
+    """Whether a restore leaves out the settings of `ALTER DATABASE`, as the restore playbook is told to."""
 
     @property
     def archives_path(self) -> Path:
@@ -142,14 +153,14 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
             raise SettingsError(f"{PREFIX}{name} is {value!r}", f"use one of {', '.join(allowed)}")
         return value
 
-    def number(name: str, default: float) -> float:
+    def number(name: str, default: float, most: float = 1e9) -> float:
         value = get(name, str(default))
         try:
             result = float(value)
         except ValueError:
             result = -1
-        if not 0 <= result < 1e9:
-            raise SettingsError(f"{PREFIX}{name} is {value!r}, not a number of seconds")
+        if not 0 <= result < most:
+            raise SettingsError(f"{PREFIX}{name} is {value!r}, not a number from 0 to {most:g}")
         return result
 
     state_path = Path(required(PREFIX + "STATE_PATH"))
@@ -197,6 +208,12 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         migration_wait=number("MIGRATION_WAIT", 10),
         attempts=max(1, int(number("ATTEMPTS", 5))),
         full_check_every=number("FULL_CHECK_EVERY", number("FULL_LOOK_EVERY", 86400)),
+        rehearsal=choice("REHEARSAL", "full", "full", "sql", "off"),
+        rehearse_every=number("REHEARSE_EVERY", 604800),
+        rehearsal_timeout=number("REHEARSAL_TIMEOUT", 7200),
+        rehearsal_max_size=int(number("REHEARSAL_MAX_SIZE", 10 << 30, most=1e18)),
+        allowed_extensions=tuple(get("ALLOWED_EXTENSIONS").replace(",", " ").split()),
+        skip_settings=choice("SKIP_SETTINGS", "off", "on", "off") == "on",
         store_check_every=number("STORE_CHECK_EVERY", number("STORE_LOOK_EVERY", 3600)),
     )
 

@@ -13,17 +13,24 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .errors import BusyError, DiskError, SettingsError
 from .last_backup import LastBackup, parse
 from .system.files import write_durably
 from .system.stale_files import locked, sweep
 
+if TYPE_CHECKING:
+    from .last_rehearsal import LastRehearsal
+
 log = logging.getLogger(__name__)
 
+QUEUED, SERVER = ".rehearsal-", ".throwaway-"
+"""How the names begin of a dataset that waits to be rehearsed, and of the folder of a throwaway server."""
 PATIENCE = 300.0
 """Seconds that a person's playbook waits for a tick to end."""
-_TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-")
+_REHEARSAL = "rehearsal.json"
+_TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-", f".{_REHEARSAL}.", QUEUED, SERVER)
 """How the names of temporary files and folders in the state folder begin, beside those of the last backup."""
 _DAY = 86400.0
 """Seconds: no playbook takes so long from its dump to its upload."""
@@ -118,6 +125,19 @@ class State:
     def forget(self) -> None:
         """Forget what was last saved: the next tick saves."""
         self._file.unlink(missing_ok=True)
+
+    def load_rehearsal(self) -> LastRehearsal | None:
+        """Return the last rehearsal, or None where none is known."""
+        from .last_rehearsal import parse_rehearsal  # an idle tick asks for none
+
+        try:
+            return parse_rehearsal((self.folder / _REHEARSAL).read_text(errors="replace"))
+        except OSError:
+            return None
+
+    def store_rehearsal(self, rehearsal: LastRehearsal) -> None:
+        """Remember what came of a rehearsal."""
+        write_durably(self.folder / _REHEARSAL, rehearsal.to_json().encode())
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

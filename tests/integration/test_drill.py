@@ -20,7 +20,7 @@ from checkniner_backups.archive.file import ArchiveFile, opened
 from checkniner_backups.archive.manifest import Manifest
 from checkniner_backups.drill import drill
 from checkniner_backups.drill import record as drill_record
-from checkniner_backups.drill.throwaway import throwaway
+from checkniner_backups.rehearsal.throwaway import throwaway
 from checkniner_backups.settings import StoreSettings
 from checkniner_backups.storage.s3 import Store
 from checkniner_backups.system.accounts import unprivileged
@@ -79,7 +79,7 @@ def test_a_good_archive_is_proven_both_ways_and_a_record_is_kept(server: Server,
     assert drill_record.last_good(store) is None
     archives = drill.choose_archives(store, count=5)
     assert [each.key for each in archives] == [key]
-    [done] = drill.rehearse(store, archives, plan_of(server, keys))
+    [done] = drill.run_drills(store, archives, plan_of(server, keys))
     result, record = done.result, done.record
     assert result.verdict == drill_record.GOOD, result
     assert result.sql.startswith("proven: 1")
@@ -89,7 +89,7 @@ def test_a_good_archive_is_proven_both_ways_and_a_record_is_kept(server: Server,
     kept = store.get_json(record)
     assert (kept["archive"], kept["verdict"], kept["sql"]) == (key, "good", result.sql)
     assert kept["seconds"] == pytest.approx(result.seconds)
-    [done] = drill.rehearse(store, archives, plan_of(server, keys, code=False))
+    [done] = drill.run_drills(store, archives, plan_of(server, keys, code=False))
     alone, second = done.result, done.record
     assert (alone.verdict, alone.fixtures, alone.both) == (drill_record.GOOD, drill.NOT_DRILLED, drill.NOT_DRILLED)
     assert second != record
@@ -109,7 +109,7 @@ def test_what_differs_or_cannot_be_proven_is_no_good_drill(server: Server, keys:
 
     def results(stamp: str, members: dict[str, bytes]) -> tuple[drill_record.Result, str]:
         store_archive(store, stamp, members)
-        done = next(drill.rehearse(store, drill.choose_archives(store, f"db/{stamp}.tar.gz"), plan))
+        done = next(drill.run_drills(store, drill.choose_archives(store, f"db/{stamp}.tar.gz"), plan))
         return done.result, done.record
 
     # Fixtures of another moment than the SQL: each is true to the manifest, but they are not equal.
@@ -137,7 +137,7 @@ def test_what_differs_or_cannot_be_proven_is_no_good_drill(server: Server, keys:
     assert record.endswith(".not-proven.json")
 
     assert drill_record.last_good(store) is None
-    result = next(drill.rehearse(store, drill.choose_archives(store), replace(plan, application="another"))).result
+    result = next(drill.run_drills(store, drill.choose_archives(store), replace(plan, application="another"))).result
     assert "'checkniner', not 'another'" in result.sql
 
 
@@ -145,14 +145,14 @@ def test_a_drill_that_cannot_be_recorded_is_told_all_the_same(s3_server: ObjectS
     key = "db/2026-01-03T00:00:00.tar.gz"
     s3_server.client().put_object(Bucket=POLICY_BUCKET, Key=key, Body=b"no archive")
 
-    def drilled(who: str, prefix: str) -> drill_record.Rehearsed:
+    def drilled(who: str, prefix: str) -> drill_record.Drilled:
         keys = s3_server.identities[who]
         settings = StoreSettings(
             bucket=POLICY_BUCKET, prefix=prefix, endpoint_url=s3_server.endpoint_url,
             access_key=keys.access_key, secret_key=keys.secret_key,
         )  # fmt: skip
         archive = drill.choose_archives(Store(replace(settings, prefix="db/")), key)[0]
-        return next(drill.rehearse(Store(settings), [archive], drill.Plan("checkniner")))
+        return next(drill.run_drills(Store(settings), [archive], drill.Plan("checkniner")))
 
     recorded = drilled("reader", "db/")
     assert recorded.record.startswith("db/drills/")
@@ -189,7 +189,7 @@ def test_the_throwaway_server_serves_passwords_only_and_is_gone_after_a_kill(tmp
     script = """
         import sys, time
         from checkniner_backups.system.accounts import unprivileged
-        from checkniner_backups.drill.throwaway import throwaway
+        from checkniner_backups.rehearsal.throwaway import throwaway
         with throwaway(unprivileged()) as server:
             print(server.folder, flush=True)
             time.sleep(60)

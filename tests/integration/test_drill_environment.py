@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 
 import pytest
-from checkniner_backups.drill.throwaway import throwaway
+from checkniner_backups.rehearsal.throwaway import throwaway
 from checkniner_backups.system.accounts import unprivileged
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from checkniner_backups.drill import drill
 from checkniner_backups.drill import record as drill_record
-from checkniner_backups.drill.throwaway import SUPERUSER, throwaway
+from checkniner_backups.rehearsal.throwaway import SUPERUSER, throwaway
 from checkniner_backups.settings import StoreSettings
 from checkniner_backups.storage.catalog import Archive
 from checkniner_backups.storage.s3 import Store

@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 from checkniner_backups.django_app.interpreter import Interpreter
-from checkniner_backups.drill import throwaway as throwaway_module
-from checkniner_backups.drill.throwaway import throwaway
+from checkniner_backups.rehearsal import throwaway as throwaway_module
+from checkniner_backups.rehearsal.throwaway import throwaway
 from checkniner_backups.system.accounts import Account, unprivileged
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has somebody to hand a folder to")

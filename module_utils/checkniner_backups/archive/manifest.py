@@ -46,6 +46,7 @@ class Manifest:
     fixtures: Mapping[str, Any] = field(default_factory=dict)
     large_objects: Mapping[str, Any] = field(default_factory=dict)
     extension_tables: Sequence[Mapping[str, Any]] | None = None
+    rehearsal: Mapping[str, str] = field(default_factory=dict)
     engine: str = __version__
     format: int = FORMAT_VERSION
 
@@ -74,6 +75,8 @@ class Manifest:
             value["large_objects"] = self.large_objects
         if self.extension_tables is not None:
             value["extension_tables"] = list(self.extension_tables)
+        if self.rehearsal:
+            value["rehearsal"] = self.rehearsal
         return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode()
 
 
@@ -122,6 +125,7 @@ def parse_manifest(data: bytes) -> Manifest:
         fixtures=value["fixtures"],
         large_objects=value.get("large_objects", {}),
         extension_tables=tuple(value["extension_tables"]) if "extension_tables" in value else None,
+        rehearsal=value.get("rehearsal", {}),
         engine=value["engine"],
         format=version,
     )

@@ -167,6 +167,9 @@ _DATABASE = fields(
         "privileges": list_of(row_of(text, text, _BOOL)),
         "settings": list_of(row_of(text, text)),
         "roles": list_of(text),
+        "role_settings": list_of(row_of(text, text)),
+        "tablespaces": list_of(text),
+        "schema_sha256": sha256,
         "extensions": list_of(_EXTENSION),
         "owners": list_of(_OWNER),
         "superuser_objects": list_of(text),
@@ -206,6 +209,7 @@ check_manifest = fields(
     {
         "large_objects": fields({"count": _COUNT, "sha256": sha256}),
         "extension_tables": list_of(_EXTENSION_TABLE),
+        "rehearsal": mapping_of(text),
     },
 )
 """Accepts the whole manifest, given as parsed JSON."""

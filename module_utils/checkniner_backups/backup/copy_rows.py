@@ -1,15 +1,20 @@
-"""Counting the rows in a plain dump while it streams by, at the speed of searching bytes.
+"""What is in a plain dump, found while it streams by, at the speed of searching bytes: rows, and a digest of the rest.
 
-It proves that `pg_dump` saw what the other readers saw: an SQL file with an empty COPY block is valid, and worthless.
+The counts prove that `pg_dump` saw what the other readers saw: an SQL file with an empty COPY block is valid, and
+worthless. The digest of all statements but those that carry data tells whether the schema is the same as in another
+dump.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 _HEADER = b"COPY "
 _FROM = b" FROM stdin;"
 _END = b"\\.\n"
+# A random token, versions, and what carries data: sequences and large objects.
+_NO_SCHEMA = (b"\\restrict ", b"\\unrestrict ", b"-- Dumped ", b"SELECT pg_catalog.setval(", b"SELECT pg_catalog.lo")
 _PART = re.compile(r'"((?:[^"]|"")*)"|([^".]+)')
 
 
@@ -22,9 +27,20 @@ class RowCounter:
     def __init__(self) -> None:
         self.rows: dict[str, int] = {}
         """Rows by the table's name as `pg_dump` quotes it."""
+        self._schema = hashlib.sha256()
         self._table = ""
         self._rest = b""
         self._in_long_row = False
+
+    @property
+    def schema_sha256(self) -> str:
+        """The digest (hex) of what was fed, without data."""
+        return self._schema.hexdigest()
+
+    def _add_to_schema(self, lines: bytes) -> None:
+        for line in lines.splitlines(keepends=True):
+            if not line.startswith(_NO_SCHEMA):
+                self._schema.update(line)
 
     def feed(self, chunk: bytes) -> None:
         """Given the next bytes of the dump, count on."""
@@ -60,7 +76,10 @@ class RowCounter:
         """Given data that begins at a line outside of COPY blocks, return what is left, and whether to go on."""
         start = 0 if data.startswith(_HEADER) else data.find(b"\n" + _HEADER) + 1
         if not start and not data.startswith(_HEADER):
-            return data[data.rfind(b"\n") + 1 :], False
+            end = data.rfind(b"\n") + 1
+            self._add_to_schema(data[:end])
+            return data[end:], False
+        self._add_to_schema(data[:start])
         stop = data.find(b"\n", start)
         if stop < 0:
             return data[start:], False

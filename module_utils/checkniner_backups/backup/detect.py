@@ -37,9 +37,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Dumped:
-    """What checking and dumping came to. Where the verdict is "unchanged", the other fields but `missing` are empty.
+    """What checking and dumping came to.
 
-    :param candidate: what to remember once the store has confirmed the archive; key, size and digest are not known yet
+    :param dataset: None where the cheap checks have settled it
+    :param candidate: None where nothing is to be saved; what to remember once the store has confirmed the archive; key,
+        size and digest are not known yet
     :param fault: the full check found a change that a cheap check had not seen
     :param missing: apps whose fixture could not be read, with the reason
     :param apps: the business apps
@@ -187,7 +189,7 @@ class _Attempt:
                 missing=candidate.missing,
             )
             self.context.state.store_over(self.context.saved, seen)
-            return Dumped(verdict, missing=candidate.missing)
+            return Dumped(verdict, dataset, missing=candidate.missing)
         same_django = self.context.saved is not None and self.context.saved.django == candidate.django
         unexpected = cheap is not None or self._token_says_unchanged(snapshot)
         fault = (

@@ -126,6 +126,7 @@ def dump(
     if report and report.search_path:
         snapshot.search_path = report.search_path
     # The application's own: functions that name something without its schema may need it in a restore.
+    database["schema_sha256"] = sql.schema_sha256
     database["search_path"] = list(snapshot.search_path)
     for warning in report.warnings if report else ():
         log.warning("fixtures: %s", warning)
@@ -157,6 +158,7 @@ class _Sql(Reader):
         self._stopped = threading.Event()
         self.member: Member
         self.rows: dict[str, int] = {}
+        self.schema_sha256 = ""
         self._began = 0.0
 
     def read(self) -> None:
@@ -190,7 +192,7 @@ class _Sql(Reader):
                 raise
             self.member = writer.close()
             listener.join()
-        self.rows = counter.rows
+        self.rows, self.schema_sha256 = counter.rows, counter.schema_sha256
         self._check(b"".join(noise).decode(errors="replace"))
 
     def _check(self, noise: str) -> None:

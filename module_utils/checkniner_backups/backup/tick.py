@@ -35,12 +35,15 @@ from .context import RunContext
 from .publish import CANDIDATE, Seen, check_store, cut_off, drop_superseded, newest_before, upload
 
 if TYPE_CHECKING:
+    from ..archive.manifest import Manifest
     from ..archive.writer import Packed
     from .detect import Dumped
     from .dump import Dataset
 
 log = logging.getLogger(__name__)
 
+DATASET = "dataset"
+"""The folder of the members, in the folder that `check` fills."""
 _MANIFEST = "manifest.json"
 _CLOCK_WAS_FAST = timedelta(minutes=1)
 """So far ahead of the clock, the newest archive's stamp cannot come from two runs in one second."""
@@ -74,10 +77,15 @@ class Outcome:
             )
 
 
-def tick(settings: Settings, *, force: bool = False) -> Outcome:
+Keep = Callable[[Path, "Manifest"], object]
+"""Is given the folder of a dataset, and its manifest, before the dataset is removed."""
+
+
+def tick(settings: Settings, *, force: bool = False, keep: Keep = lambda _folder, _manifest: None) -> Outcome:
     """Given the settings, save an archive if and only if the business data changed since the last one.
 
     :param force: save in any case
+    :param keep: called with each dataset that was dumped, after the upload if there is something to save
     :raises MissedChangeError: an archive was saved that the cheap checks had not asked for
     :raises PrefixConflictError: an archive was saved, for another server saves below the same prefix; or all is saved,
         and the store has an archive of the future
@@ -90,10 +98,14 @@ def tick(settings: Settings, *, force: bool = False) -> Outcome:
         with context.state.work_folder() as folder:
             dumped = check(context, folder, meanwhile=_import_uploader)
             if not dumped.verdict.changed:
+                if dumped.dataset:
+                    now = datetime.now(timezone.utc).replace(microsecond=0)
+                    keep(folder / DATASET, dumped.dataset.manifest(settings.name, now))
                 _tell_of_the_future(context)
                 return Outcome(dumped.verdict, missing=dumped.missing)
             packed = package(settings, folder)
             saved = upload(settings, folder, packed.path, packed.sha256)
+            keep(folder / DATASET, read_manifest(folder))
     if context.foreign:
         raise PrefixConflictError(
             f"{context.foreign} in the store was not made by this server; its own data is saved anew as {saved.key}",
@@ -187,6 +199,8 @@ def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = l
             told = {"missing": dict(dumped.missing), "last_whole": last_whole}
             manifest = replace(manifest, fixtures={**manifest.fixtures, **told})
             candidate = replace(candidate, last_whole=last_whole)
+        if rehearsal := context.state.load_rehearsal():
+            manifest = replace(manifest, rehearsal=rehearsal.for_manifest())
         write_durably(folder / _MANIFEST, manifest.to_json())
         write_durably(folder / CANDIDATE, candidate.to_json().encode())
         if dumped.verdict.changed:
@@ -214,16 +228,15 @@ def package(settings: Settings, folder: Path) -> Packed:
     :raises EncryptionError: a key cannot be used
     :raises DiskError: the disk is full
     """
-    from ..archive.manifest import parse_manifest
     from ..archive.writer import pack, point_latest
     from ..openpgp.keyring import Keyring
     from ..storage.catalog import file_name
 
-    manifest = parse_manifest(_read(folder / _MANIFEST))
+    manifest = read_manifest(folder)
     settings.archives_path.mkdir(mode=0o700, exist_ok=True)
     name = file_name(manifest.created, settings.encryption)
     keyring = Keyring(settings.gnupg_home) if settings.encryption else None
-    packed = pack(folder / "dataset", manifest, settings.archives_path / name, keyring, settings.recipients)
+    packed = pack(folder / DATASET, manifest, settings.archives_path / name, keyring, settings.recipients)
     point_latest(packed.path)
     drop_superseded(settings, packed.path)
     return packed
@@ -261,6 +274,16 @@ def _keep_the_newest(context: RunContext, dataset: Dataset, apps: Sequence[str],
         f" nothing yet, and the store has archives, the newest of {before:%Y-%m-%d %H:%M} UTC",
         "restore that one: restore.yml -e source=sql; or, to start anew with an empty database: backup --force",
     )
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Given a folder that `check` has filled, return the manifest of its dataset.
+
+    :raises ArchiveError: it is not there
+    """
+    from ..archive.manifest import parse_manifest
+
+    return parse_manifest(_read(folder / _MANIFEST))
 
 
 def _read(path: Path) -> bytes:

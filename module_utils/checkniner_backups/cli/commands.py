@@ -5,20 +5,38 @@ from __future__ import annotations
 import argparse
 import logging
 import sys
+import time
 from collections.abc import Mapping
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..backup import tick as backups
 from ..settings import Settings
 from .terminal import Progress, as_json, human_age, human_size, table
+
+if TYPE_CHECKING:
+    from ..archive.manifest import Manifest
 
 log = logging.getLogger(__name__)
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
     """One tick, then the watchdog: it hears of full successes only."""
-    outcome = backups.tick(settings)
+    kept = []
+
+    def keep(dataset: Path, manifest: Manifest) -> None:
+        from ..rehearsal.queue import keep_if_due
+
+        kept.append(arguments.environment and keep_if_due(settings, dataset, manifest))
+
+    try:
+        outcome = backups.tick(settings, keep=keep)
+    finally:
+        if any(kept):
+            from ..rehearsal.queue import start_process
+
+            start_process(arguments.environment)
     _report(outcome, arguments)
     for problem in _soon(settings):
         log.warning("%s", problem)
@@ -90,6 +108,11 @@ def status(settings: Settings, arguments: argparse.Namespace) -> int:
             ["last archive", found.last_key or "none known", size],
             ["its data is of", human_age(found.last_saved_age), ""],
             ["last full comparison", human_age(found.last_full_check_age), ""],
+            [
+                "last rehearsal",
+                human_age(found.last_rehearsal_age),
+                found.last_rehearsal.verdict if found.last_rehearsal else "",
+            ],
             ["local archives", str(found.local_archives), ""],
             *([["last good drill", human_age(found.last_good_drill_age), ""]] if arguments.drill else []),
             *([f"key {key['fingerprint'][-16:]}", _life(key), ""] for key in found.keys),
@@ -100,6 +123,30 @@ def status(settings: Settings, arguments: argparse.Namespace) -> int:
         for problem in found.problems:
             _say(f"PROBLEM: {problem}")
     return 1 if found.problems else 0
+
+
+def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Rehearse a restore on this machine. What would fail has an exit status of its own."""
+    from ..errors import RehearsalError
+    from ..last_rehearsal import REHEARSED
+    from ..rehearsal.queue import due
+    from ..rehearsal.rehearse import rehearse as run_rehearsal
+    from ..state import State
+
+    if settings.rehearsal == "off":
+        _say("null" if arguments.json else "rehearsals are off (checkniner_backups_rehearsal)")
+        return 0
+    done = State(settings.state_path).load_rehearsal()
+    if done is None or not arguments.if_due or due(done, done.schema, time.time(), settings.rehearse_every):
+        done = run_rehearsal(settings, kept=arguments.kept)
+    if done is None:  # nothing was kept
+        return 0
+    log.info("%s", done.sentence())
+    if not arguments.kept:
+        _say(as_json(done) if arguments.json else done.sentence())
+    if done.hint and not arguments.json:
+        log.error("HINT: %s", done.hint)
+    return 0 if done.verdict == REHEARSED else RehearsalError.exit_status
 
 
 def check(settings: Settings, arguments: argparse.Namespace) -> None:

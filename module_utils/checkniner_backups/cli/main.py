@@ -46,6 +46,7 @@ exit status:
   14  not saved: the database is empty; on a new server, the archives in the store are to be restored
   15  saved, but another server saves below the same prefix
   16  saved, but a fixture could not be read and is missing; the SQL is complete
+  17  no restore was rehearsed: it would fail, or cannot be tried on this machine
   75  another run is at work
   128 and more: stopped by a signal (its number added); nothing half-done stays
 """
@@ -165,6 +166,13 @@ def _parser() -> argparse.ArgumentParser:
     made.add_argument("--drill", action="store_true", help="ask the store, too, when the last good drill was")
     json_option(made)
     made = command("check", commands.check, "try everything that a tick needs, and change nothing")
+    json_option(made)
+    made = command(
+        "rehearse", commands.rehearse, "try a restore in a throwaway PostgreSQL on this machine, from new data"
+    )
+    which = made.add_mutually_exclusive_group()
+    which.add_argument("--kept", action="store_true", help="from what a tick has kept for it, if it has")
+    which.add_argument("--if-due", action="store_true", help="only where the last one is old or failed")
     json_option(made)
     made = command("exec", commands.execute, "run a command in the application's environment, as a web server would")
     made.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- ARGV", help="the command and its arguments")

@@ -22,6 +22,7 @@ from .worker import (
     dump,
     eligibility,
     inexact,
+    isolation,
     jsonstream,
     load,
     lookups,
@@ -37,8 +38,8 @@ from .worker import registry as registry_side
 
 # All are imported, though only their text is wanted: so Ansible sees that it must ship them.
 _MODULES = (
-    worker, channel, columns, connection_info, copyout, dump, eligibility, inexact, jsonstream, load, lookups, main,
-    plan, quiet, reasons, registry_side, serializing, statement, tables,
+    worker, channel, columns, connection_info, copyout, dump, eligibility, inexact, isolation, jsonstream, load,
+    lookups, main, plan, quiet, reasons, registry_side, serializing, statement, tables,
 )  # fmt: skip
 _PACKAGE = "checkniner_worker"
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|DSN", re.IGNORECASE)

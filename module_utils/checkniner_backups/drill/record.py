@@ -9,12 +9,11 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..settings import DRILLS
 
 if TYPE_CHECKING:
     from ..storage.s3 import Store
 
-FOLDER = "drills/"
-"""Below the store's prefix."""
 GOOD, UNPROVEN, BAD = "good", "not proven", "bad"
 _LEFT = re.compile(r"([0-9-]{10}T[0-9:]{8})\.json\Z")
 
@@ -35,7 +34,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Rehearsed:
+class Drilled:
     """A result and the key of its record; or, where it could not be recorded, no key and why not, in words."""
 
     result: Result
@@ -51,7 +50,7 @@ def record(store: Store, result: Result) -> str:
     timestamp = datetime.strptime(result.at, "%Y-%m-%dT%H:%M:%SZ")
     ending = "" if result.verdict == GOOD else f".{result.verdict.replace(' ', '-')}"
     while True:
-        key = f"{store.prefix}{FOLDER}{timestamp:%Y-%m-%dT%H:%M:%S}{ending}.json"
+        key = f"{store.prefix}{DRILLS}{timestamp:%Y-%m-%dT%H:%M:%S}{ending}.json"
         if store.look(key) is None:
             store.put_json(key, asdict(result))
             return key
@@ -60,7 +59,7 @@ def record(store: Store, result: Result) -> str:
 
 def last_good(store: Store) -> datetime | None:
     """Given a store, return when (UTC) the last good drill was; None if there was none. Lists, and reads nothing."""
-    folder = store.prefix + FOLDER
+    folder = store.prefix + DRILLS
     found = (_LEFT.fullmatch(each.key[len(folder) :]) for page in store.pages(folder) for each in page.objects)
     stamps = [match[1] for match in found if match]
     if not stamps:
@@ -68,10 +67,10 @@ def last_good(store: Store) -> datetime | None:
     return datetime.strptime(max(stamps), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
 
 
-def rows(rehearsed: Sequence[Rehearsed]) -> list[list[str]]:
+def rows(drilled: Sequence[Drilled]) -> list[list[str]]:
     """Given results, return them as the rows of a table: archive, verdict, seconds, and three lines of words each."""
     found = []
-    for done in rehearsed:
+    for done in drilled:
         each = done.result
         found.append([each.archive, each.verdict, f"{each.seconds:.1f} s", f"SQL: {each.sql}"])
         found.append(["", "", "", f"fixtures: {each.fixtures}"])

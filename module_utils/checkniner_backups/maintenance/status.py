@@ -8,9 +8,11 @@ from typing import Any
 
 from ..errors import BackupsError
 from ..last_backup import LastBackup
+from ..last_rehearsal import FAILED, IMPOSSIBLE, LastRehearsal
 from ..settings import Settings
 from ..state import State
 
+_DAY = 86400.0
 WARN_DAYS = 30
 """Days before a key's end from which on every tick warns."""
 
@@ -31,6 +33,8 @@ class Status:
     problems: tuple[str, ...]
     last_good_drill_age: float | None = None
     notes: tuple[str, ...] = ()
+    last_rehearsal: LastRehearsal | None = None
+    last_rehearsal_age: float | None = None
 
 
 def status(settings: Settings, *, drill: bool = False) -> Status:
@@ -53,6 +57,8 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         problems += [
             f"the fixture of {app} is not exact: {'; '.join(lines)}" for app, lines in sorted(saved.inexact.items())
         ]
+    rehearsal = State(settings.state_path).load_rehearsal()
+    problems += _rehearsal_problems(settings, rehearsal, now) if saved else []
     drilled = _last_drill(settings, now) if drill else None
     if drill and drilled is None:
         problems.append("no good drill is known: run drill.yml on the machine that holds the private key")
@@ -66,8 +72,28 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         local_archives=len(list(folder.glob("*T*.tar.gz*"))) if folder.is_dir() else 0,
         problems=tuple(problems),
         last_good_drill_age=drilled,
-        notes=_notes(saved) if saved else (),
+        notes=(*(_notes(saved) if saved else ()), *_rehearsal_notes(settings, rehearsal)),
+        last_rehearsal=rehearsal,
+        last_rehearsal_age=now - rehearsal.at if rehearsal else None,
     )
+
+
+def _rehearsal_problems(settings: Settings, last: LastRehearsal | None, now: float) -> list[str]:
+    """Return what is wrong with the last rehearsal, one text each."""
+    if settings.rehearsal == "off":
+        return []
+    if last is None:
+        return ["no restore was rehearsed on this server yet: checkniner-backups rehearse"]
+    problems = [last.sentence() + (f" ({last.hint})" if last.hint else "")] if last.verdict == FAILED else []
+    if now - last.at > 2 * settings.rehearse_every + _DAY:
+        problems.append(f"the last rehearsal is {(now - last.at) / _DAY:.0f} days old")
+    return problems
+
+
+def _rehearsal_notes(settings: Settings, last: LastRehearsal | None) -> tuple[str, ...]:
+    if settings.rehearsal == "off":
+        return ("restores are not rehearsed on this server: checkniner_backups_rehearsal is off",)
+    return (last.sentence(),) if last and last.verdict == IMPOSSIBLE else ()
 
 
 def _notes(saved: LastBackup) -> tuple[str, ...]:

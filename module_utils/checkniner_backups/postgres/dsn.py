@@ -157,20 +157,22 @@ def parse_url(url: str) -> Dsn:
     )
 
 
-def client_program(name: str) -> Path:
-    """Given the name of a client program, return the newest one installed.
+def client_program(name: str, major: int = 0) -> Path:
+    """Given the name of a client program, return the newest one installed, or that of a major version.
 
     Debian keeps one folder for each major version, and puts wrappers on PATH that cost a Perl start each.
 
     :raises DatabaseError: there is none
     """
     versions = _versions(name)
+    if major:
+        versions = {number: path for number, path in versions.items() if number == major}
     if versions:
         return versions[max(versions)]
     import shutil
 
     on_path = shutil.which(name)
-    if not on_path:
+    if not on_path or (major and program_major(Path(on_path)) != major):
         raise DatabaseError(f"{name} is not installed", "install PostgreSQL's client programs: postgresql-client")
     return Path(on_path)
 

@@ -37,6 +37,16 @@ LEFT JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS setting
 WHERE d.datname = current_database() AND (s.setrole = 0 OR r.rolname IS NOT NULL)
 ORDER BY 1, 2
 """
+_ROLE_SETTINGS = """
+SELECT r.rolname, setting
+FROM pg_db_role_setting s JOIN pg_roles r ON r.oid = s.setrole, unnest(s.setconfig) AS setting
+WHERE s.setdatabase = 0 AND (r.rolname = ANY (%s) OR r.rolname = current_user)
+ORDER BY 1, 2
+"""
+_TABLESPACES = """
+SELECT DISTINCT t.spcname FROM pg_class c JOIN pg_tablespace t ON t.oid = c.reltablespace
+WHERE t.spcname !~ '^pg_' ORDER BY 1
+"""
 # Every role that an object of this database belongs to or grants something to. Initial privileges ('i') are the
 # server's own.
 _ROLES = """
@@ -130,6 +140,7 @@ def database_metadata(connection: Connection) -> dict[str, Any]:
     if server_major(connection) >= 15:
         power += fetch_all(connection, _PUBLISHED_SCHEMAS)
     name, owner, encoding, collate, ctype, limit, size, everything = fetch_one(connection, _DATABASE)
+    roles = [row[0] for row in fetch_all(connection, _ROLES)]
     return {
         "name": name,
         "server_version": connection.info.server_version,
@@ -143,13 +154,15 @@ def database_metadata(connection: Connection) -> dict[str, Any]:
         "size": size,
         "privileges": [list(row) for row in fetch_all(connection, _ACL)],
         "settings": [list(row) for row in fetch_all(connection, _SETTINGS)],
-        "roles": [row[0] for row in fetch_all(connection, _ROLES)],
+        "roles": roles,
         "extensions": [
             {"name": extension, "version": version, "schema": schema, "trusted": trusted}
             for extension, version, schema, trusted in fetch_all(connection, _EXTENSIONS)
         ],
         # What follows is not in manifests of earlier releases.
         "comment": database_comment(connection),
+        "role_settings": [list(row) for row in fetch_all(connection, _ROLE_SETTINGS, [*roles, owner])],
+        "tablespaces": [row[0] for row in fetch_all(connection, _TABLESPACES)],
         "extension_comments": extension_comments(connection),
         # Whether its own role can load the dump.
         "owners": [

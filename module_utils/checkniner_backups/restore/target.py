@@ -17,11 +17,12 @@ from typing import IO, TYPE_CHECKING
 
 from ..django_app.environment import read_activate, run_command
 from ..django_app.process import FixturesProcess
-from ..django_app.program import scrubbed
+from ..django_app.program import scrubbed, write_program
+from ..django_app.worker.isolation import REHEARSAL
 from ..errors import ApplicationError, RestoreError
 from ..postgres.dsn import is_postgres, parse_url
 from ..state import scratch_folder
-from ..system.accounts import Account
+from ..system.accounts import Account, ourselves
 
 if TYPE_CHECKING:
     from ..django_app.registry import ConnectionInfo
@@ -39,6 +40,7 @@ class Target:
 
     :param work_path: a folder for a file of ours, 0700
     :param account: who runs it, if not ourselves
+    :param isolated: a rehearsal: its code reaches none of its other services, as far as its settings decide that
     """
 
     python: Path
@@ -46,6 +48,7 @@ class Target:
     environment: Mapping[str, str] = field(repr=False)
     work_path: Path
     account: Account | None = None
+    isolated: bool = False
 
     @contextmanager
     def started(self) -> Iterator[FixturesProcess]:
@@ -54,7 +57,7 @@ class Target:
         :raises ApplicationError: its settings lead elsewhere
         """
         with FixturesProcess.start(
-            self.python, self.application_path, self.environment, self.work_path, self.account
+            self.python, self.application_path, self._environment(), self.work_path, self.account
         ) as process:
             _check_connection(process.connection_info(), self.environment["DATABASE_URL"])
             yield process
@@ -65,8 +68,10 @@ class Target:
         :raises RestoreError: that failed
         """
         argv = [str(self.python), "-m", "django", "migrate", "--noinput", "--verbosity", "1"]
+        if self.isolated:
+            argv[1:3] = [str(write_program(self.work_path, self.account or ourselves()))]
         with tempfile.TemporaryFile(dir=self.work_path) as said:
-            status = run_command(argv, self.application_path, self.environment, self.account, said=said)
+            status = run_command(argv, self.application_path, self._environment(), self.account, said=said)
             words = self._last_words(said)
         if status:
             raise RestoreError(
@@ -75,6 +80,9 @@ class Target:
                 " administrator made by hand there (an extension, a schema, a table) they cannot know: restore from"
                 " SQL (source=sql), or let a migration make it",
             )
+
+    def _environment(self) -> Mapping[str, str]:
+        return {**self.environment, REHEARSAL: "1"} if self.isolated else self.environment
 
     def _last_words(self, said: IO[bytes]) -> list[str]:
         """Given what a command printed, return the end of it as lines, without secrets."""

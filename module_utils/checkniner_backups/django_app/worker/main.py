@@ -11,13 +11,29 @@ from typing import Any
 from .channel import Channel
 from .connection_info import clear, connection_info, migrations_of_code, prepare
 from .dump import dump
+from .isolation import isolate_if_rehearsed
 from .load import load
 from .reasons import one_line
 from .registry import ALIAS, describe, models_elsewhere, ordered_apps, see_every_row
 
 
+def migrate() -> None:
+    """Run Django's command `migrate` with the arguments that this program was given, in a rehearsal."""
+    sys.path[0] = os.getcwd()  # noqa: PTH109
+
+    import django
+    from django.core.management import call_command
+
+    isolate_if_rehearsed()
+    django.setup()
+    call_command(*sys.argv[1:])
+
+
 def main() -> None:
     """Set Django up, say so, and do what is asked until the engine hangs up."""
+    if sys.argv[1:2] == ["migrate"]:
+        migrate()
+        return
     channel = Channel.take_over()
 
     def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
@@ -33,6 +49,7 @@ def main() -> None:
 
     import django
 
+    isolate_if_rehearsed()
     django.setup()
     from django.db import connections
 

@@ -19,13 +19,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from ..errors import DatabaseError, DiskError
+from ..errors import DatabaseError, DiskError, RehearsalError
 from ..postgres.dsn import Dsn, client_program
 from ..postgres.session import administer
 from ..system.accounts import Account
 from ..system.files import short_folder
 from ..system.stale_files import locked, sweep
 
+_PREFIX = "cb-drill-"
 SUPERUSER = "throwaway_superuser"
 """A name that no application's role has: those are made as ordinary roles here."""
 
@@ -41,6 +42,8 @@ _SETTINGS = {
     "autovacuum": "off",
     "max_wal_size": "2GB",
     "max_connections": "20",
+    "shared_buffers": "32MB",
+    "jit": "off",
     "log_min_duration_statement": "-1",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -98,6 +101,43 @@ class Throwaway:
         self._made.add(name)
         return True
 
+    def create_tablespace(self, name: str, role: str) -> None:
+        """Given a tablespace's name, create it in a folder of this server: where data lie matters to no restore.
+
+        :param role: who may use it; empty for nobody
+        """
+        from psycopg import sql
+
+        folder = Path(tempfile.mkdtemp(prefix="tablespace-", dir=self.folder))
+        self.account.own(folder)
+        statement = sql.SQL("CREATE TABLESPACE {} LOCATION {}")
+        with administer(self.admin) as connection:
+            connection.execute(statement.format(sql.Identifier(name), sql.Literal(str(folder))))
+            if role:
+                granted = sql.SQL("GRANT CREATE ON TABLESPACE {} TO {}")
+                connection.execute(granted.format(sql.Identifier(name), sql.Identifier(role)))
+
+    def set_for_role(self, role: str, setting: str) -> None:
+        """Given a role and `name=value` as `ALTER ROLE ... SET` keeps it, make the setting.
+
+        :raises RehearsalError: this server does not know it
+        """
+        from psycopg import Error, sql
+
+        name, _, value = setting.partition("=")
+        try:
+            # One transaction: what is set must not hold for the second statement (default_transaction_read_only). The
+            # value is as the catalogue has it: a list is quoted there already.
+            with administer(self.admin) as connection, connection.transaction():
+                connection.execute(
+                    sql.SQL("SELECT pg_catalog.set_config({}, {}, false)").format(sql.Literal(name), sql.Literal(value))
+                )
+                connection.execute(
+                    sql.SQL("ALTER ROLE {} SET {} FROM CURRENT").format(sql.Identifier(role), sql.Identifier(name))
+                )
+        except (Error, DatabaseError) as error:
+            raise RehearsalError(f"the setting {setting!r} of the role {role!r} cannot be made here: {error}") from None
+
     def let_create(self, database: str, roles: Iterable[str]) -> None:
         """Given a database and roles that do not own it, let them own tables in its schema `public`."""
         from psycopg import sql
@@ -122,17 +162,22 @@ class Throwaway:
 
 
 @contextmanager
-def throwaway(account: Account) -> Iterator[Throwaway]:
+def throwaway(
+    account: Account, *, parent: Path | None = None, prefix: str = _PREFIX, major: int = 0
+) -> Iterator[Throwaway]:
     """Given who is to run it, yield a running server; stop and remove it on any exit.
 
+    :param parent: the folder for its data; None: the one for temporary files, which may be in memory
+    :param prefix: how the name of its folder begins
+    :param major: the major version that it must have; 0: the newest that is installed
     :raises DatabaseError: PostgreSQL's server is not installed, or does not start
     :raises DiskError: there is no room for it
     """
-    binaries = _binaries()
+    binaries = _binaries(major)
     # What stands above a temporary folder of root's own may be closed to the account.
-    parent = short_folder() if account.is_us else "/tmp"  # noqa: S108 - what is made there is private
+    parent = parent or Path(short_folder() if account.is_us else "/tmp")  # noqa: S108 - what is made there is private
     try:
-        folder = Path(tempfile.mkdtemp(prefix="cb-drill-", dir=parent))
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
         made = Throwaway(folder, account, secrets.token_urlsafe(24))
         made.work.mkdir(mode=0o700)
     except OSError as error:
@@ -140,7 +185,7 @@ def throwaway(account: Account) -> Iterator[Throwaway]:
     # The folder comes last: from then on, a name in it may lead anywhere.
     account.own(made.work)
     account.own(folder)
-    sweep(Path(parent), "cb-drill-*", owners=(account.user_id,))
+    sweep(parent, f"{prefix}*", owners=(account.user_id,))
     watcher = subprocess.Popen(
         ["/bin/sh", "-c", _WATCHER, "sh", str(folder)],
         stdin=subprocess.PIPE,
@@ -168,16 +213,18 @@ def throwaway(account: Account) -> Iterator[Throwaway]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _binaries() -> Path:
-    """Return the folder of the newest server's programs."""
+def _binaries(major: int) -> Path:
+    """Return the folder of the server's programs, of this major version or, with 0, of the newest."""
     try:
-        found = client_program("initdb").resolve().parent
+        found = client_program("initdb", major).resolve().parent
     except DatabaseError:
         found = Path()
     if not (found / "postgres").exists():
+        version = f" {major}" if major else ""
         raise DatabaseError(
-            "PostgreSQL's server is not installed on this machine",
-            "a drill restores into a throwaway server: apt-get install postgresql-NN (no cluster of it is used)",
+            f"PostgreSQL's server{version} is not installed on this machine",
+            f"a throwaway server is needed: apt-get install postgresql-{major or 'NN'} (no cluster of it is"
+            " used: create_main_cluster = false in /etc/postgresql-common/createcluster.conf makes none)",
         )
     return found
 
