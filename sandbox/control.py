@@ -60,6 +60,7 @@ class Control:
             "checkniner_backups_config_path": str(base / "config"),
             "checkniner_backups_state_path": str(base / "state"),
             "checkniner_backups_log_path": str(base / "log"),
+            "checkniner_backups_rehearsal": "none",  # some seconds for each set-up: on where it is what is tried
             "checkniner_backups_manage_packages": False,
             "checkniner_backups_manage_cron": False,
             "checkniner_backups_manage_logrotate": False,

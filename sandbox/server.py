@@ -45,7 +45,7 @@ class Server:
             "CHECKNINER_BACKUPS_VIRTUALENV": str(self.application.virtualenv),
             "CHECKNINER_BACKUPS_STATE_PATH": str(self.state_path),
             # A process of its own beside each first tick: on where it is what is tried.
-            "CHECKNINER_BACKUPS_REHEARSAL": "off",
+            "CHECKNINER_BACKUPS_REHEARSAL": "none",
             **changes,
         }
         self.write_environment()

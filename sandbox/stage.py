@@ -82,6 +82,7 @@ class Stage:
     application: Application
     control: Control
     crontab: list[str] = field(default_factory=list)
+    set_up_said: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -90,7 +91,7 @@ class Stage:
 
     def set_up(self, step: Step) -> None:
         """Run the playbook that sets the backups up, and learn what the crontab would hold."""
-        said = strings(self.play("setup-backups.yml"))
+        self.set_up_said = said = strings(self.play("setup-backups.yml"))
         self.crontab = [line for line in said if " --environment " in line]
         if len(self.crontab) != 2 or not any(line.startswith("PROVEN") for line in said):
             raise StepError("the play did not say PROVEN, or not what the crontab would hold")
@@ -195,6 +196,7 @@ def _furnished(rehearsal: Rehearsal, folder: Path) -> Iterator[Stage]:
         variables = {
             "ansible_python_interpreter": python,
             "checkniner_backups_python": python,
+            "checkniner_backups_rehearsal": "full",
             "checkniner_backups_drill_application_path": str(application.path),
             "checkniner_backups_drill_virtualenv": str(application.virtualenv),
             "checkniner_backups_s3_access_key": identity.access_key,  # with the rights that we recommend, and no other

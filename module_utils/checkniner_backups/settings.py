@@ -69,7 +69,7 @@ class Settings:
     full_check_every: float = 86400.0
     store_check_every: float = 3600.0
     rehearsal: str = "full"
-    """Whether restores are rehearsed on this server: `full`, `sql` (the application's code is not run), or `off`."""
+    """Whether restores are rehearsed on this server: `full`, `sql` (the application's code is not run), or `none`."""
     rehearse_every: float = 604800.0
     rehearsal_timeout: float = 7200.0
     rehearsal_max_size: int = 10 << 30
@@ -208,7 +208,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         migration_wait=number("MIGRATION_WAIT", 10),
         attempts=max(1, int(number("ATTEMPTS", 5))),
         full_check_every=number("FULL_CHECK_EVERY", number("FULL_LOOK_EVERY", 86400)),
-        rehearsal=choice("REHEARSAL", "full", "full", "sql", "off"),
+        rehearsal=choice("REHEARSAL", "full", "full", "sql", "none"),
         rehearse_every=number("REHEARSE_EVERY", 604800),
         rehearsal_timeout=number("REHEARSAL_TIMEOUT", 7200),
         rehearsal_max_size=int(number("REHEARSAL_MAX_SIZE", 10 << 30, most=1e18)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -48,10 +49,22 @@ def processes(server: Server) -> list[int]:
     return found
 
 
+def at_work(server: Server) -> bool:
+    """Return whether a rehearsal holds its lock."""
+    try:
+        with (server.state_path / "rehearsal.lock").open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
 def ended(server: Server, seconds: float = 60) -> None:
     """Wait until no rehearsal runs or waits."""
     until = time.monotonic() + seconds
-    while left(server) or processes(server):
+    while left(server) or processes(server) or at_work(server):
         assert time.monotonic() < until, (left(server), processes(server))
         time.sleep(0.1)
 
@@ -82,7 +95,7 @@ def test_a_tick_is_rehearsed_after_it_and_again_when_the_schema_changes(
     told = rehearsing.run("status").stdout
     assert "last rehearsal" in told
     assert "rehearsed" in told
-    records = [key for key in rehearsing.keys() if key.endswith(".rehearsal.json")]
+    records = [key for key in rehearsing.keys() if key.endswith(".rehearsal.json")]  # noqa: SIM118
     assert len(records) == 1
     assert records[0].startswith("db/drills/")
 
@@ -125,7 +138,9 @@ def test_what_would_fail_is_known_on_the_first_day(rehearsing: Server, applicati
     cluster.execute(f"CREATE ROLE {stranger}")
     try:
         cluster.execute(f"ALTER TABLE checkouts_airstrip OWNER TO {stranger}", database=database.name)
-        cluster.execute(f"GRANT SELECT ON checkouts_airstrip, checkouts_airstrip_id_seq TO {database.user}", database=database.name)
+        cluster.execute(
+            f"GRANT SELECT ON checkouts_airstrip, checkouts_airstrip_id_seq TO {database.user}", database=database.name
+        )
         found = rehearse(rehearsing, status=NOT_REHEARSED)
         assert found["verdict"] == "failed"
         assert f'role "{stranger}" owns' in found["sql"]
@@ -189,17 +204,17 @@ def test_what_cannot_be_tried_is_never_called_rehearsed(
     assert "NOTE: NOT REHEARSED: it cannot be tried here" in status.stdout
 
 
-def test_off_is_off(server: Server) -> None:
+def test_none_is_none(server: Server) -> None:
     assert server.tick()["saved"]
     assert not (server.state_path / "rehearsal.json").exists()
-    assert "off" in server.run("rehearse").stdout
+    assert "none" in server.run("rehearse").stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_nothing_stays_of_one_that_is_ended_and_it_gives_way_meanwhile(
     rehearsing: Server, application: RunningApplication, number: signal.Signals
 ) -> None:
-    slow = "\nimport time\ntime.sleep(0 if __import__('os').environ.get('CHECKNINER_BACKUPS_REHEARSAL') is None else 60)\n"
+    slow = "\nimport os, time\nif os.environ.get('CHECKNINER_BACKUPS_REHEARSAL'): time.sleep(60)\n"
     settings = application.path / "checkniner" / "settings.py"
     settings = settings if settings.exists() else next(application.path.rglob("settings.py"))
     settings.write_text(settings.read_text() + slow)
@@ -238,7 +253,7 @@ def test_the_applications_migrations_reach_none_of_its_services(
     settings = next(application.path.rglob("settings.py"))
     settings.write_text(
         settings.read_text()
-        + "\nCACHES = {'default': {'BACKEND': 'django.core.cache.backends.filebased.FileBasedCache', 'LOCATION': '/x'}}\n"
+        + "\nCACHES = {'default': {'BACKEND': 'django.core.cache.backends.db.DatabaseCache', 'LOCATION': 'x'}}\n"
         "CELERY_BROKER_URL = 'redis://live'\nEMAIL_BACKEND = 'django.core.mail.backends.smtp.EmailBackend'\n"
         "DATABASES = {**DATABASES, 'other': {**DATABASES['default'], 'NAME': 'live'}}\n"
     )

@@ -7,6 +7,7 @@ import logging
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -133,8 +134,8 @@ def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
     from ..rehearsal.rehearse import rehearse as run_rehearsal
     from ..state import State
 
-    if settings.rehearsal == "off":
-        _say("null" if arguments.json else "rehearsals are off (checkniner_backups_rehearsal)")
+    if settings.rehearsal == "none":
+        _say("null" if arguments.json else "restores are not rehearsed here: checkniner_backups_rehearsal is none")
         return 0
     done = State(settings.state_path).load_rehearsal()
     if done is None or not arguments.if_due or due(done, done.schema, time.time(), settings.rehearse_every):
@@ -143,7 +144,7 @@ def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
         return 0
     log.info("%s", done.sentence())
     if not arguments.kept:
-        _say(as_json(done) if arguments.json else done.sentence())
+        _say(as_json({**asdict(done), "sentence": done.sentence()}) if arguments.json else done.sentence())
     if done.hint and not arguments.json:
         log.error("HINT: %s", done.hint)
     return 0 if done.verdict == REHEARSED else RehearsalError.exit_status

@@ -80,7 +80,7 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
 
 def _rehearsal_problems(settings: Settings, last: LastRehearsal | None, now: float) -> list[str]:
     """Return what is wrong with the last rehearsal, one text each."""
-    if settings.rehearsal == "off":
+    if settings.rehearsal == "none":
         return []
     if last is None:
         return ["no restore was rehearsed on this server yet: checkniner-backups rehearse"]
@@ -91,8 +91,8 @@ def _rehearsal_problems(settings: Settings, last: LastRehearsal | None, now: flo
 
 
 def _rehearsal_notes(settings: Settings, last: LastRehearsal | None) -> tuple[str, ...]:
-    if settings.rehearsal == "off":
-        return ("restores are not rehearsed on this server: checkniner_backups_rehearsal is off",)
+    if settings.rehearsal == "none":
+        return ("restores are not rehearsed on this server: checkniner_backups_rehearsal is none",)
     return (last.sentence(),) if last and last.verdict == IMPOSSIBLE else ()
 
 

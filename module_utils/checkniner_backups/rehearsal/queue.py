@@ -9,11 +9,13 @@ import fcntl
 import hashlib
 import json
 import logging
+import os
+import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from .. import __version__
 from ..errors import BackupsError
@@ -59,7 +61,7 @@ def keep_if_due(settings: Settings, dataset: Path, manifest: Manifest) -> bool:
 
     Never fails: the backup that it belongs to is in the store.
     """
-    if settings.rehearsal == "off":
+    if settings.rehearsal == "none":
         return False
     state = State(settings.state_path)
     try:
@@ -100,7 +102,16 @@ def start_process(environment_file: Path) -> None:
             env=plain_environ(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
+            # cron's log goes on in the same file; whoever reads the tick's output from a pipe would wait for its end.
+            stderr=None if _is_file(sys.stderr) else subprocess.DEVNULL,
             start_new_session=True,  # it outlives the tick, and a signal to the tick is not for it
         )
     except OSError as error:
         log.warning("no rehearsal, for its process cannot be started: %s", error.strerror)
+
+
+def _is_file(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):
+        return False

@@ -12,10 +12,9 @@ import logging
 import os
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
@@ -30,7 +29,7 @@ from ..postgres.session import connect_directly, fetch_all, server_major
 from ..settings import DRILLS, Settings
 from ..state import PATIENCE, QUEUED, SERVER, State
 from ..system.accounts import ourselves
-from ..system.environment import plain_environ
+from ..system.priority import give_way
 from .queue import LOCK, schema_of
 from .throwaway import throwaway
 from .trial import Conditions, Trial
@@ -68,7 +67,7 @@ def rehearse(settings: Settings, *, kept: bool = False) -> LastRehearsal | None:
     with _lock(settings.state_path / LOCK), _dataset(settings, kept=kept) as archive:
         if archive is None:
             return None
-        _give_way()
+        give_way()
         began, at = time.monotonic(), time.time()
         result = _Result()
         with _limited(settings.rehearsal_timeout, result):
@@ -197,7 +196,7 @@ def _check_size(settings: Settings, manifest: Manifest) -> None:
     if free < needed:
         raise RehearsalError(
             f"the disk of {settings.state_path} has {free} bytes free, and a rehearsal may need {needed}",
-            "free some, or set checkniner_backups_rehearsal: off",
+            "free some, or set checkniner_backups_rehearsal: none",
         )
 
 
@@ -254,19 +253,6 @@ def _dump(settings: Settings) -> Path:
         target = settings.state_path / f"{QUEUED}{manifest.created:%Y%m%dT%H%M%S}.tar.gz"
         pack(folder / DATASET, manifest, target, None)
     return target
-
-
-def _give_way() -> None:
-    """Let everything else on this machine go first; what is started from here inherits that."""
-    with suppress(OSError):
-        os.nice(19)
-    with suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-    with suppress(OSError):
-        subprocess.run(
-            ["ionice", "-c", "3", "-p", str(os.getpid())], env=plain_environ(), check=False, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
 
 
 @contextmanager

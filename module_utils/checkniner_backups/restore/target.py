@@ -67,12 +67,14 @@ class Target:
 
         :raises RestoreError: that failed
         """
-        argv = [str(self.python), "-m", "django", "migrate", "--noinput", "--verbosity", "1"]
-        if self.isolated:
-            argv[1:3] = [str(write_program(self.work_path, self.account or ourselves()))]
-        with tempfile.TemporaryFile(dir=self.work_path) as said:
-            status = run_command(argv, self.application_path, self._environment(), self.account, said=said)
-            words = self._last_words(said)
+        program = write_program(self.work_path, self.account or ourselves())
+        argv = [str(self.python), str(program), "migrate", "--noinput", "--verbosity", "1"]
+        try:
+            with tempfile.TemporaryFile(dir=self.work_path) as said:
+                status = run_command(argv, self.application_path, self._environment(), self.account, said=said)
+                words = self._last_words(said)
+        finally:
+            program.unlink(missing_ok=True)
         if status:
             raise RestoreError(
                 f"migrate ended with status {status}: {_cause(words)}",

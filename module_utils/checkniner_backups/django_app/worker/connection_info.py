@@ -115,3 +115,12 @@ def clear(channel: Channel) -> None:
         for name in connection.introspection.table_names(cursor):
             cursor.execute(f"DROP TABLE IF EXISTS {connection.ops.quote_name(name)}{cascade}")
     channel.send("cleared")
+
+
+def write_all_the_same(connection: Any, **_: Any) -> None:
+    """Given a new connection, let it write where its role is read-only by default (`ALTER ROLE ... SET`)."""
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW default_transaction_read_only")
+            if cursor.fetchone()[0] == "on":
+                cursor.execute("SET default_transaction_read_only = off")
