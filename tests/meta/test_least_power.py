@@ -28,7 +28,7 @@ def tasks_of(entries: list[dict[str, Any]], user: str = "") -> Iterator[tuple[di
             yield entry, own
 
 
-@pytest.mark.parametrize("file", sorted(TASKS.glob("*.yml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(TASKS.rglob("*.yml")), ids=lambda file: str(file.relative_to(TASKS)))
 def test_root_touches_nothing_of_the_applications(file: Path) -> None:
     for task, user in tasks_of(yaml.safe_load(file.read_text())):
         if user == ROOT:
@@ -36,11 +36,11 @@ def test_root_touches_nothing_of_the_applications(file: Path) -> None:
 
 
 def test_there_are_tasks_of_root() -> None:
-    users = [user for file in TASKS.glob("*.yml") for _, user in tasks_of(yaml.safe_load(file.read_text()))]
+    users = [user for file in TASKS.rglob("*.yml") for _, user in tasks_of(yaml.safe_load(file.read_text()))]
     assert users.count(ROOT) >= 8
 
 
-@pytest.mark.parametrize("file", sorted(TASKS.glob("*.yml")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(TASKS.rglob("*.yml")), ids=lambda file: str(file.relative_to(TASKS)))
 def test_an_interpreter_finds_no_modules_where_it_happens_to_start(file: Path) -> None:
     """`python -m` looks there first, and that may be a folder where others write."""
     started = ("checkniner_backups_python }}", "checkniner_backups_python,", "__checkniner_backups_pip ")
@@ -53,7 +53,7 @@ def test_an_interpreter_finds_no_modules_where_it_happens_to_start(file: Path) -
 def test_they_take_nothing_from_an_environment_either() -> None:
     variables = yaml.safe_load((TASKS.parent / "vars" / "main.yml").read_text())
     assert "'-I', '-m', 'pip'" in " ".join(variables["__checkniner_backups_pip"].split())
-    files = [yaml.safe_load((TASKS / f"{name}.yml").read_text()) for name in ("engine", "install")]
+    files = [yaml.safe_load((TASKS / f"{name}.yml").read_text()) for name in ("install/engine", "install/virtualenv")]
     tasks = [task for file in files for task, _ in tasks_of(file)]
     started = [task for task in tasks if "chdir" in task.get("ansible.builtin.command", {})]
     assert len(started) >= 4

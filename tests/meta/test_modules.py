@@ -72,14 +72,14 @@ def test_the_arguments_are_those_of_the_documentation(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_used_and_tested(name: str) -> None:
-    tasks = [*ROOT.glob("roles/*/tasks/*.yml"), *(path for path in ROOT.glob("playbooks/*.yml") if path.exists())]
+    tasks = [*ROOT.glob("roles/*/tasks/**/*.yml"), *(path for path in ROOT.glob("playbooks/*.yml") if path.exists())]
     assert any(f"{name}:" in path.read_text() for path in tasks), f"no task uses {name}"
     tests = [path for path in ROOT.glob("tests/**/*.py") if "meta" not in path.parts]
-    users = [path.stem for path in tasks if f"{name}:" in path.read_text()]
+    users = [path for path in tasks if f"{name}:" in path.read_text()]
     # Whole playbooks are run by tests/docs and tests/playbooks, and their task files with them.
-    played = {"backup", "clean", "database", "drill", "keyring", "prove", "restore", "undo", "which"}
+    played = {"backup", "clean", "database", "drill", "prove", "undo", "which_database"}
     direct = any(name in path.read_text() for path in tests)
-    assert direct or played & {user.partition("_")[0] for user in users}
+    assert direct or any(user.parent.name in ("restore", "install") or user.stem in played for user in users)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)

@@ -64,7 +64,7 @@ def test_every_variable_says_what_it_means() -> None:
 
 def test_tasks_use_what_is_declared_and_nothing_else() -> None:
     text = "".join(
-        path.read_text() for folder in ("tasks", "vars", "templates") for path in (ROLE / folder).iterdir()
+        path.read_text() for folder in ("tasks", "vars", "templates") for path in (ROLE / folder).rglob("*.*")
     ) + "".join(path.read_text() for path in (ROOT / "playbooks").glob("*.yml") if path.exists())
     used = set(re.findall(r"(?<![\w])checkniner_backups_\w+", text))
     registered = set(re.findall(r"register: (checkniner_backups_\w+)", text))

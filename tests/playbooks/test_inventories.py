@@ -41,6 +41,39 @@ def test_one_server_is_restored_at_a_time(operated: Operated, tmp_path: Path) ->
     assert_untouched(operated, before)
 
 
+@pytest.mark.parametrize("playbook", ["setup-backups.yml", "restore.yml"])
+def test_two_servers_below_one_prefix_are_refused_by_name(operated: Operated, tmp_path: Path, playbook: str) -> None:
+    before = digest_of(operated.database)
+    store = "https://s3.example.net"
+    shared = ("-e", f"checkniner_backups_s3_endpoint_url={store}", "-e", "source=sql", "--limit", "server")
+    done = operated.control.play(playbook, *with_another(operated, tmp_path), *shared)
+    told = " ".join(done.stdout.split())
+    assert done.returncode != 0
+    assert "server and other would save below the same prefix" in told
+    assert_untouched(operated, before)
+    # With a prefix of its own for each, the next thing is to ask that store, which there is not.
+    apart = with_another(operated, tmp_path, checkniner_backups_s3_prefix="other/")
+    done = operated.control.play(playbook, *apart, *shared)
+    assert "would save below" not in done.stdout
+    assert_untouched(operated, before)
+
+
+def test_each_tag_does_its_part_of_the_set_up(operated: Operated) -> None:
+    parts = {
+        "engine": "Find the engine's files",
+        "config": "Import the public key",
+        "schedule": "these are the lines for it",
+        "prove": "PROVEN: this machine has opened",
+    }
+    for tag in parts:
+        done = operated.control.play("setup-backups.yml", "--tags", tag)
+        told = " ".join(done.stdout.split())
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert "changed=0" in told
+        assert {name for name, text in parts.items() if text in told} == {tag}, told[-3000:]
+        assert "Look who is connected" in told  # whatever is done
+
+
 PLAYBOOKS = sorted(path.name for path in (ROOT / "playbooks").glob("*.yml") if path.exists())
 
 
