@@ -18,6 +18,15 @@ RUN_HERE = {"README.md", "docs/restore.md", "docs/restore-by-hand.md", "docs/var
 RUN_ELSEWHERE = {
     "docs/testing.md": ("make test", "make demo", "make molecule"),
     "CONTRIBUTING.md": ("make test-fast",),
+    # tests/playbooks/test_collection.py takes these lines from the page; the index of packages is left alone
+    "docs/collection.md": (
+        "make collection",
+        "ansible-galaxy collection install ",
+        "python3 -m pip install -r ",
+        "export ANSIBLE_INJECT_FACT_VARS=false",
+        "ansible-playbook -i inventory.yml checkniner.backups.",
+        "ansible-doc checkniner.backups.",
+    ),
 }
 ARCHIVE = "2026-11-22T19:35:00.tar.gz.gpg"
 pytestmark = pytest.mark.timeout(1800)  # the first test sets everything up
