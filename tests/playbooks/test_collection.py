@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from release import checks
 from release.project import engine_version
 from sandbox.control import Control
 from sandbox.server import Server
@@ -162,6 +163,11 @@ def test_nothing_in_it_has_a_name_of_the_checkout(home: Home) -> None:
             assert not re.search(r"^ *(- )?checkniner_(?!backups)\w+:$", text, re.MULTILINE), path
     (pip,) = [line for line in commands() if " pip install " in line]
     assert Path(pip.split()[-1].replace("~", str(home.folder))).is_file()
+
+
+def test_ansibles_own_tools_find_no_fault(home: Home) -> None:
+    (archive,) = (home.folder / "dist").glob("*.tar.gz")
+    assert checks.check(archive, "checkniner", "backups") == 0
 
 
 def test_it_states_the_version_of_the_engine(home: Home) -> None:
