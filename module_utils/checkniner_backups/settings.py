@@ -68,6 +68,8 @@ class Settings:
     attempts: int = 5
     full_check_every: float = 86400.0
     store_check_every: float = 3600.0
+    late_after: float = 1800.0
+    """Seconds without the end of a tick after which `status` calls it late: a dead cron looks like that."""
     rehearsal: str = "full"
     """Whether restores are rehearsed on this server: `full`, `sql` (the application's code is not run), or `none`."""
     rehearse_every: float = 604800.0
@@ -208,6 +210,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         migration_wait=number("MIGRATION_WAIT", 10),
         attempts=max(1, int(number("ATTEMPTS", 5))),
         full_check_every=number("FULL_CHECK_EVERY", number("FULL_LOOK_EVERY", 86400)),
+        late_after=number("LATE_AFTER", 1800),
         rehearsal=choice("REHEARSAL", "full", "full", "sql", "none"),
         rehearse_every=number("REHEARSE_EVERY", 604800),
         rehearsal_timeout=number("REHEARSAL_TIMEOUT", 7200),

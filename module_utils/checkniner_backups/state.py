@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from .errors import BusyError, DiskError, SettingsError
 from .last_backup import LastBackup, parse
+from .last_tick import LastTick, parse_tick
 from .system.files import write_durably
 from .system.stale_files import locked, sweep
 
@@ -29,8 +30,8 @@ QUEUED, SERVER = ".rehearsal-", ".throwaway-"
 """How the names begin of a dataset that waits to be rehearsed, and of the folder of a throwaway server."""
 PATIENCE = 300.0
 """Seconds that a person's playbook waits for a tick to end."""
-_REHEARSAL = "rehearsal.json"
-_TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-", f".{_REHEARSAL}.", QUEUED, SERVER)
+_REHEARSAL, _TICK = "rehearsal.json", "last_tick.json"
+_TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-", f".{_REHEARSAL}.", f".{_TICK}.", QUEUED, SERVER)
 """How the names of temporary files and folders in the state folder begin, beside those of the last backup."""
 _DAY = 86400.0
 """Seconds: no playbook takes so long from its dump to its upload."""
@@ -125,6 +126,23 @@ class State:
     def forget(self) -> None:
         """Forget what was last saved: the next tick saves."""
         self._file.unlink(missing_ok=True)
+
+    def load_tick(self) -> LastTick | None:
+        """Return how the last tick ended, or None where that is not known."""
+        try:
+            return parse_tick((self.folder / _TICK).read_text(errors="replace"))
+        except OSError:
+            return None
+
+    def store_tick(self, tick: LastTick) -> None:
+        """Remember how a tick ended. Every tick does, so it costs no wait for the disk; a full one is no new
+        failure."""
+        temporary = self.folder / f".{_TICK}.{os.getpid()}"
+        with suppress(OSError):
+            if self.folder.stat().st_uid != os.geteuid():
+                return  # refused as the wrong user: it leaves no file of that user's behind
+            temporary.write_text(tick.to_json())
+            temporary.replace(self.folder / _TICK)
 
     def load_rehearsal(self) -> LastRehearsal | None:
         """Return the last rehearsal, or None where none is known."""

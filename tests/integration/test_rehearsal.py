@@ -147,7 +147,7 @@ def test_what_would_fail_is_known_on_the_first_day(rehearsing: Server, applicati
         assert found["fixtures"].startswith("proven")  # fixtures need no such role
         assert rehearsing.tick()["saved"]
         status = rehearsing.run("status", check=False)
-        assert status.returncode == 1
+        assert status.returncode == 18
         assert "NOT REHEARSED: a restore would fail" in status.stdout
         cluster.execute(f"GRANT {stranger} TO {database.user}")
         assert rehearse(rehearsing)["verdict"] == "rehearsed"

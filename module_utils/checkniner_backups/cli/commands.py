@@ -13,17 +13,46 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..backup import tick as backups
+from ..errors import BackupsError, BusyError, RehearsalError
+from ..last_tick import next_tick
 from ..settings import Settings
-from .terminal import Progress, as_json, human_age, human_size, table
+from ..state import State
+from .terminal import Progress, as_json, human_size, table
 
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest
+    from ..last_tick import LastTick
 
 log = logging.getLogger(__name__)
 
+NOT_WELL = 18
+"""Exit status of `status` where something is wrong: no other command has it."""
+
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
-    """One tick, then the watchdog: it hears of full successes only."""
+    """One tick, then the watchdog: it hears of full successes only. How it ended is remembered for `status`."""
+    try:
+        _tick(settings, arguments)
+    except BusyError:
+        raise  # that run remembers how it ends
+    except BackupsError as error:
+        _remember(settings, error.exit_status, error.message, error.hint)
+        raise
+    except KeyboardInterrupt as error:
+        _remember(settings, 128 + getattr(error, "number", 0), "it was stopped by a signal")
+        raise
+    except Exception as error:
+        _remember(settings, 1, f"a fault of ours: {type(error).__name__}: {error}", "please report it")
+        raise
+    _remember(settings, 0)
+
+
+def _remember(settings: Settings, status: int, message: str = "", hint: str = "") -> None:
+    state = State(settings.state_path)
+    state.store_tick(next_tick(state.load_tick(), time.time(), status, message, hint))
+
+
+def _tick(settings: Settings, arguments: argparse.Namespace) -> None:
     kept = []
 
     def keep(dataset: Path, manifest: Manifest) -> None:
@@ -97,17 +126,20 @@ def clean(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def status(settings: Settings, arguments: argparse.Namespace) -> int:
-    """What is known. The exit status is 1 where something is wrong, so that a monitor may ask."""
+    """What is known, the most important thing first. The exit status tells a monitor that something is wrong."""
     from ..maintenance.status import status as known
+    from ..system.timestamps import human_age
 
     found = known(settings, drill=arguments.drill)
     if arguments.json:
         _say(as_json(found))
     else:
+        _say(found.sentence() + "\n")
         size = human_size(found.last_size) if found.last_size is not None else ""
         rows = [
             ["last archive", found.last_key or "none known", size],
             ["its data is of", human_age(found.last_saved_age), ""],
+            ["last tick", human_age(found.last_tick_age), _end(found.last_tick)],
             ["last full comparison", human_age(found.last_full_check_age), ""],
             [
                 "last rehearsal",
@@ -123,16 +155,14 @@ def status(settings: Settings, arguments: argparse.Namespace) -> int:
             _say(f"NOTE: {note}")
         for problem in found.problems:
             _say(f"PROBLEM: {problem}")
-    return 1 if found.problems else 0
+    return NOT_WELL if found.problems else 0
 
 
 def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
     """Rehearse a restore on this machine. What would fail has an exit status of its own."""
-    from ..errors import RehearsalError
     from ..last_rehearsal import REHEARSED
     from ..rehearsal.queue import due
     from ..rehearsal.rehearse import rehearse as run_rehearsal
-    from ..state import State
 
     if settings.rehearsal == "none":
         _say("null" if arguments.json else "restores are not rehearsed here: checkniner_backups_rehearsal is none")
@@ -148,6 +178,10 @@ def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
     if done.hint and not arguments.json:
         log.error("HINT: %s", done.hint)
     return 0 if done.verdict == REHEARSED else RehearsalError.exit_status
+
+
+def _end(tick: LastTick | None) -> str:
+    return "" if tick is None else "well" if tick.status == 0 else f"exit status {tick.status}"
 
 
 def check(settings: Settings, arguments: argparse.Namespace) -> None:

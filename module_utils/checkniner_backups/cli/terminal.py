@@ -20,16 +20,6 @@ def human_size(size: float) -> str:
     return f"{size:.0f} {_SIZES[unit]}" if unit == 0 else f"{size:.1f} {_SIZES[unit]}"
 
 
-def human_age(seconds: float | None) -> str:
-    """Given seconds or None, return a text in the largest unit that fits."""
-    if seconds is None:
-        return "never"
-    for limit, length, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / length:.0f} {name} ago"
-    return f"{seconds / 86400:.0f} days ago"
-
-
 def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
     """Given rows of texts and their heads, return them as columns."""
     everything = [head, *rows]

@@ -9,10 +9,14 @@ from typing import Any
 from ..errors import BackupsError
 from ..last_backup import LastBackup
 from ..last_rehearsal import FAILED, IMPOSSIBLE, LastRehearsal
+from ..last_tick import LastTick
 from ..settings import Settings
 from ..state import State
+from ..system.timestamps import human_age, human_duration
 
 _DAY = 86400.0
+_CLOCKS = 60.0
+"""Seconds by which a clock may have gone back since a tick."""
 WARN_DAYS = 30
 """Days before a key's end from which on every tick warns."""
 
@@ -35,6 +39,16 @@ class Status:
     notes: tuple[str, ...] = ()
     last_rehearsal: LastRehearsal | None = None
     last_rehearsal_age: float | None = None
+    last_tick: LastTick | None = None
+    last_tick_age: float | None = None
+    last_good_tick_age: float | None = None
+
+    def sentence(self) -> str:
+        """Return the one thing to know first."""
+        if self.problems:
+            more = f" (and {len(self.problems) - 1} more)" if len(self.problems) > 1 else ""
+            return f"NOT WELL: {self.problems[0]}{more}"
+        return f"All is well: the newest archive is {self.last_key}"
 
 
 def status(settings: Settings, *, drill: bool = False) -> Status:
@@ -57,6 +71,8 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         problems += [
             f"the fixture of {app} is not exact: {'; '.join(lines)}" for app, lines in sorted(saved.inexact.items())
         ]
+    tick = State(settings.state_path).load_tick()
+    problems = _tick_problems(settings, tick, now) + problems
     rehearsal = State(settings.state_path).load_rehearsal()
     problems += _rehearsal_problems(settings, rehearsal, now) if saved else []
     drilled = _last_drill(settings, now) if drill else None
@@ -75,7 +91,29 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         notes=(*(_notes(saved) if saved else ()), *_rehearsal_notes(settings, rehearsal)),
         last_rehearsal=rehearsal,
         last_rehearsal_age=now - rehearsal.at if rehearsal else None,
+        last_tick=tick,
+        last_tick_age=now - tick.at if tick else None,
+        last_good_tick_age=now - tick.good_at if tick and tick.good_at else None,
     )
+
+
+def _tick_problems(settings: Settings, tick: LastTick | None, now: float) -> list[str]:
+    """Return what is wrong with the ticks, one text each."""
+    if tick is None:
+        return []
+    problems = []
+    if not -_CLOCKS < now - tick.at < settings.late_after:
+        problems.append(
+            f"the last tick ended {human_age(now - tick.at)}: is cron at work, and the owner's crontab in place?"
+        )
+    if tick.status:
+        good = f"the last good one ended {human_age(now - tick.good_at)}" if tick.good_at else "none was good yet"
+        hint = f". {tick.hint}" if tick.hint else ""
+        problems.append(
+            f"ticks have failed for {human_duration(now - tick.failing_since)} ({good}), with exit status"
+            f" {tick.status}: {tick.message}{hint}"
+        )
+    return problems
 
 
 def _rehearsal_problems(settings: Settings, last: LastRehearsal | None, now: float) -> list[str]:
@@ -86,7 +124,7 @@ def _rehearsal_problems(settings: Settings, last: LastRehearsal | None, now: flo
         return ["no restore was rehearsed on this server yet: checkniner-backups rehearse"]
     problems = [last.sentence() + (f" ({last.hint})" if last.hint else "")] if last.verdict == FAILED else []
     if now - last.at > 2 * settings.rehearse_every + _DAY:
-        problems.append(f"the last rehearsal is {(now - last.at) / _DAY:.0f} days old")
+        problems.append(f"the last rehearsal was {human_age(now - last.at)}")
     return problems
 
 

@@ -94,3 +94,16 @@ def _in_utc(text: str, naive: datetime, zone: tzinfo | None) -> datetime:
     if exists:
         raise SettingsError(f"{text!r} happened twice: the clock was set back then", hint)
     raise SettingsError(f"{text!r} never happened: the clock was set forward then", hint)
+
+
+def human_duration(seconds: float) -> str:
+    """Given seconds, return a text in the largest unit that fits."""
+    for limit, length, name in ((120, 1, "s"), (7200, 60, "min"), (172800, 3600, "h")):
+        if seconds < limit:
+            return f"{seconds / length:.0f} {name}"
+    return f"{seconds / 86400:.0f} days"
+
+
+def human_age(seconds: float | None) -> str:
+    """Given seconds or None, return a text: how long ago it was."""
+    return "never" if seconds is None else f"{human_duration(seconds)} ago"
