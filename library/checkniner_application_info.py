@@ -58,7 +58,7 @@ port:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups.django_app.environment import owner_dsn
+from ansible.module_utils.checkniner_backups.django_app.sources import owner_dsn
 from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
 
 

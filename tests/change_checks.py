@@ -14,7 +14,7 @@ from checkniner_backups.backup import tick as backup
 from checkniner_backups.backup.changes import CheckLevel
 from checkniner_backups.backup.context import RunContext
 from checkniner_backups.backup.detect import Dumped, check_and_dump
-from checkniner_backups.django_app.environment import application_dsn
+from checkniner_backups.django_app.sources import application_dsn
 from checkniner_backups.settings import Settings, StoreSettings
 from checkniner_backups.state import State
 

@@ -21,6 +21,8 @@ DRILLS = "drills/"
 """Where the records of drills and rehearsals are: below the store's prefix."""
 SAFETY = "before-restore/"
 """Where safety backups are: below the store's prefix, and below the local archives."""
+ACTIVATE, UNIT = "activate", "systemd:"
+"""Sources of the application's environment: its virtualenv's `bin/activate`; a unit, whose name follows."""
 _EXPORT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z", re.DOTALL)
 _FINGERPRINT = re.compile(r"(?:[0-9A-F]{40}|[0-9A-F]{64})\Z")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\Z")
@@ -59,6 +61,8 @@ class Settings:
     business_apps: tuple[str, ...] = ()
     """Empty: all apps but those that only record what was done."""
     ignored_fields: tuple[str, ...] = ()
+    environment_source: str = "activate"
+    """Where the application's environment comes from: ACTIVATE, the path of a file, or UNIT and a unit's name."""
     database_url: str = field(default="", repr=False)
     gnupg_home: Path = Path()
     watchdog_url: str = field(default="", repr=False)
@@ -169,6 +173,12 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
     name = required(PREFIX + "NAME")
     if not _NAME.match(name):
         raise SettingsError(f"{PREFIX}NAME is {name!r}", "use letters, digits, dots, dashes and underscores")
+    source = get("ENVIRONMENT_SOURCE", ACTIVATE)
+    if source != ACTIVATE and not source.startswith(("/", UNIT)):
+        raise SettingsError(
+            f"{PREFIX}ENVIRONMENT_SOURCE is {source!r}",
+            f"use {ACTIVATE}, the full path of a file of NAME=value lines, or {UNIT}NAME.service",
+        )
     encryption = choice("ENCRYPTION", "on", "on", "off") == "on"
     recipients = tuple(environ.get("BACKUPS_GPG_RECIPIENT", "").replace(",", " ").upper().split())
     if encryption:
@@ -202,6 +212,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         encryption=encryption,
         business_apps=tuple(get("BUSINESS_APPS").replace(",", " ").split()),
         ignored_fields=tuple(get("IGNORED_FIELDS").lower().replace(",", " ").split()),
+        environment_source=source,
         database_url=get("DATABASE_URL"),
         gnupg_home=Path(get("GNUPG_HOME", str(state_path / "gnupg"))),
         watchdog_url=get("WATCHDOG_URL"),

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from urllib.parse import quote
 
 import pytest
-from checkniner_backups.django_app.environment import application_dsn, owner_dsn
+from checkniner_backups.django_app.sources import application_dsn, owner_dsn
 from checkniner_backups.errors import DatabaseError
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.session import connect

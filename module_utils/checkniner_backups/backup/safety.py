@@ -16,7 +16,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..django_app.environment import application_dsn, check_user
+from ..django_app.environment import check_user
+from ..django_app.sources import application_dsn
 from ..errors import ArchiveError, NoDatabaseError, RestoreError
 from ..postgres.dsn import Dsn
 from ..settings import SAFETY, Settings

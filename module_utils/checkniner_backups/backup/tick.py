@@ -16,7 +16,8 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..django_app.environment import application_dsn, check_user, owner_dsn
+from ..django_app.environment import check_user
+from ..django_app.sources import application_dsn, owner_dsn
 from ..errors import (
     ArchiveError,
     DatabaseError,

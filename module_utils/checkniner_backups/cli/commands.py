@@ -194,7 +194,8 @@ def check(settings: Settings, arguments: argparse.Namespace) -> None:
 
 def execute(settings: Settings, arguments: argparse.Namespace) -> int:
     """Run a command in the application's environment; its exit status is ours."""
-    from ..django_app.environment import check_user, read_activate, run_command
+    from ..django_app.environment import check_user, run_command
+    from ..django_app.sources import application_environment
     from ..errors import SettingsError
 
     check_user()
@@ -202,7 +203,7 @@ def execute(settings: Settings, arguments: argparse.Namespace) -> int:
     if not argv:
         raise SettingsError("no command is given", "write it after two dashes: exec -- python manage.py check")
     # The application's own role, not the one that backups read as: such a command may want to write.
-    status: int = run_command(argv, settings.application_path, read_activate(settings.virtualenv), said=None)
+    status: int = run_command(argv, settings.application_path, application_environment(settings), said=None)
     return status
 
 

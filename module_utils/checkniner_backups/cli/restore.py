@@ -58,7 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def restore(settings: Settings, arguments: argparse.Namespace) -> None:
     """Bring data back, from an archive in the store or a file."""
-    from ..django_app.environment import owner_dsn
+    from ..django_app.sources import owner_dsn
     from ..restore import workflow as restoring
 
     options = _options(arguments)

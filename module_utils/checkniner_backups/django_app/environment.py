@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import ApplicationError, SettingsError
-from ..postgres.dsn import Dsn, parse_url
-from ..settings import Settings
 from ..system.accounts import Account, ourselves
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -54,7 +52,7 @@ def read_activate(virtualenv: Path, account: Account | None = None, *, needs_dat
     try:
         found = subprocess.run(
             [*shell, "-c", source, "activate", str(script)],
-            env=_bare_environment(account or ourselves()),
+            env=bare_environment(account or ourselves()),
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -68,42 +66,22 @@ def read_activate(virtualenv: Path, account: Account | None = None, *, needs_dat
     if found.returncode:
         raise ApplicationError(f"{script} ended its shell with status {found.returncode}", hint)
     pairs = (entry.partition("=") for entry in os.fsdecode(found.stdout).split("\0") if entry)
-    environment = {
-        name: value
-        for name, _, value in pairs
-        if name not in _SHELLS_OWN and not name.startswith((*_OURS, "BASH_FUNC_"))
-    }
+    environment = without_ours({name: value for name, _, value in pairs})
     if needs_database and not environment.get("DATABASE_URL"):
         raise ApplicationError(f"{script} sets no DATABASE_URL", "add a line: export DATABASE_URL=postgres://...")
     return environment
 
 
-def application_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:
-    """Given the settings, return the database to read, and the environment of the application's interpreter.
-
-    :raises ApplicationError: `bin/activate` is missing or lacks `DATABASE_URL`
-    """
-    environment = read_activate(settings.virtualenv)
-    if settings.database_url:
-        environment["DATABASE_URL"] = settings.database_url
-    return _dsn(environment), environment
+def without_ours(variables: Mapping[str, str]) -> dict[str, str]:
+    """Given variables, return those that are the application's business."""
+    return {
+        name: value
+        for name, value in variables.items()
+        if name not in _SHELLS_OWN and not name.startswith((*_OURS, "BASH_FUNC_"))
+    }
 
 
-def owner_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:
-    """Given the settings, return the application's own way to its database, and the application's environment.
-
-    :raises ApplicationError: `bin/activate` is missing or lacks `DATABASE_URL`
-    """
-    environment = read_activate(settings.virtualenv)
-    return _dsn(environment), environment
-
-
-def _dsn(environment: Mapping[str, str]) -> Dsn:
-    """Return where the application's own connection leads: what its URL leaves open, libpq's variables tell it."""
-    return parse_url(environment["DATABASE_URL"]).completed(environment)
-
-
-def _bare_environment(account: Account) -> dict[str, str]:
+def bare_environment(account: Account) -> dict[str, str]:
     """Return what a login would have at least; the caller's own variables stay out."""
     user = pwd.getpwuid(account.user_id)
     return {"HOME": user.pw_dir, "USER": user.pw_name, "LOGNAME": user.pw_name, "PATH": _PATH, "LANG": "C.UTF-8"}

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..archive.file import ArchiveFile, is_plain
-from ..django_app.environment import Code, read_activate
+from ..django_app.environment import Code
+from ..django_app.sources import code_environment
 from ..errors import BackupsError, StoreError
 from ..rehearsal.trial import Conditions, Trial
 from ..settings import DRILLS
@@ -129,7 +130,7 @@ def run_drills(store: Store, archives: Sequence[Archive], plan: Plan) -> Iterato
     :raises ApplicationError: the application is not on this machine: nothing was drilled
     """
     if plan.code:
-        read_activate(plan.code.virtualenv, unprivileged(plan.code.path), needs_database=False)
+        code_environment(plan.code, unprivileged(plan.code.path))
     for archive in archives:
         log.info("drilling %s", archive.key)
         result = drill(store, archive, plan)

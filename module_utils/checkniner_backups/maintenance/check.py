@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import stat
+from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..backup.changes import MIGRATIONS_TABLE
 from ..backup.coverage import coverage
-from ..django_app.environment import application_dsn, check_user, owner_dsn
+from ..django_app.environment import check_user
+from ..django_app.sources import application_dsn, owner_dsn
 from ..errors import DatabaseError
-from ..postgres.dsn import dump_program
+from ..postgres.dsn import dump_program, parse_url
 from ..postgres.extensions import unloadable_rows
 from ..postgres.metadata import database_metadata
 from ..postgres.preflight import unfit
 from ..postgres.session import connect_directly, fetch_all, reading_hint, server_major
-from ..settings import Settings
+from ..settings import ACTIVATE, UNIT, Settings
 
 if TYPE_CHECKING:
     from ..postgres.snapshot import Snapshot
@@ -30,6 +34,19 @@ def _check_rows_are_seen(snapshot: Snapshot) -> None:
             f"row-level security may hide rows of {', '.join(names)} from the role {snapshot.dsn.user}",
             reading_hint("row-level security"),
         )
+
+
+def open_passwords(settings: Settings, environment: Mapping[str, str]) -> list[str]:
+    """Given the application's environment, return what is wrong where everybody can read its password, one text
+    each."""
+    source = settings.environment_source
+    if source.startswith(UNIT):
+        return []  # systemd shows `Environment=` to everybody, and says so
+    path = settings.virtualenv / "bin" / "activate" if source == ACTIVATE else Path(source)
+    holds_one = environment.get("PGPASSWORD") or parse_url(environment["DATABASE_URL"]).password
+    if holds_one and path.stat().st_mode & stat.S_IROTH and not settings.database_url:
+        return [f"everybody on this machine can read the database's password in {path}: chmod o-r {path}"]
+    return []
 
 
 def check(settings: Settings) -> list[str]:
@@ -69,7 +86,7 @@ def check(settings: Settings) -> list[str]:
     lines.append(f"Django {registry.django}: business apps {', '.join(counted.apps)}, {len(counted.tables)} tables")
     if counted.quiet_apps:
         lines.append(f"in each archive, but their change alone saves none: the apps {', '.join(counted.quiet_apps)}")
-    lines += [f"WARNING: {each}" for each in counted.warnings()]
+    lines += [f"WARNING: {each}" for each in (*counted.warnings(), *open_passwords(settings, environment))]
     if settings.encryption:
         for fingerprint in settings.recipients:
             status = Keyring(settings.gnupg_home).usable_for_encryption(fingerprint)

@@ -21,7 +21,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
 from ..archive.file import ArchiveFile
-from ..django_app.environment import Code, check_user, owner_dsn
+from ..django_app.environment import Code, check_user
+from ..django_app.sources import owner_dsn
 from ..errors import BackupsError, BusyError, DatabaseError, DiskError, RehearsalError, StoreError
 from ..last_rehearsal import FAILED, IMPOSSIBLE, NOT_TRIED, REHEARSED, LastRehearsal
 from ..postgres.preflight import may_become

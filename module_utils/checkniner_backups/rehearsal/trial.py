@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..archive.file import inspect
-from ..django_app.environment import Code, read_activate
+from ..django_app.environment import Code
+from ..django_app.sources import code_environment
 from ..errors import DatabaseError, RehearsalError, RestoreError
 from ..restore.databases import Databases
 from ..restore.sql import load_and_verify
@@ -173,9 +174,8 @@ class Trial:
     def _target(self, code: Code, database: Dsn) -> Target:
         from ..restore.target import Target
 
-        environment = dict(self._conditions.environment)
-        environment = environment or read_activate(code.virtualenv, self._server.account, needs_database=False)
-        environment |= {**code.environment, "DATABASE_URL": database.url()}
+        environment = dict(self._conditions.environment) or code_environment(code, self._server.account)
+        environment["DATABASE_URL"] = database.url()
         python = code.virtualenv / "bin" / "python"
         return Target(
             python, code.path, environment, self._server.work, self._server.account, self._conditions.isolated

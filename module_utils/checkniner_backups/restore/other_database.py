@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..archive.file import ArchiveFile, check_application, check_name, inspect
-from ..django_app.environment import check_user, read_activate
+from ..django_app.environment import check_user
+from ..django_app.sources import code_environment
 from ..errors import DiskError
 from ..system.accounts import unprivileged
 from ..system.files import short_folder
@@ -60,8 +61,7 @@ def _pointed(code: Code, url: str) -> Iterator[Target]:
     account = unprivileged(code.path)
     # What stands above a temporary folder of root's own may be closed to the account.
     parent = short_folder() if account.is_us else "/tmp"  # noqa: S108 - what is made there is private
-    environment = read_activate(code.virtualenv, account, needs_database=False)
-    environment |= {**code.environment, "DATABASE_URL": url}
+    environment = {**code_environment(code, account), "DATABASE_URL": url}
     try:
         made = tempfile.TemporaryDirectory(prefix="cb-", dir=parent)
     except OSError as error:

@@ -13,7 +13,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..archive.file import ArchiveFile, Progress, opened, with_progress
-from ..django_app.environment import check_user, owner_dsn
+from ..django_app.environment import check_user
+from ..django_app.sources import owner_dsn
 from ..errors import ArchiveError, NameNotFoundError, RestoreError
 from ..postgres.dsn import Dsn
 from ..postgres.snapshot import plain_reader

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
-from ..django_app.environment import read_activate, run_command
+from ..django_app.environment import run_command
 from ..django_app.process import FixturesProcess
 from ..django_app.program import scrubbed, write_program
+from ..django_app.sources import application_environment
 from ..django_app.worker.isolation import REHEARSAL
 from ..errors import ApplicationError, RestoreError
 from ..postgres.dsn import is_postgres, parse_url
@@ -104,7 +105,7 @@ def _cause(lines: Sequence[str]) -> str:
 @contextmanager
 def target_of(settings: Settings, url: str = "") -> Iterator[Target]:
     """Given the settings and a database's URL (empty: the live one's), yield the application pointed at it."""
-    environment = read_activate(settings.virtualenv)
+    environment = application_environment(settings)
     if url:
         environment["DATABASE_URL"] = url
     with scratch_folder(settings.state_path) as folder:

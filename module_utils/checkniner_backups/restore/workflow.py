@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from ..archive.file import ArchiveFile, Progress, check_application, inspect
 from ..backup import safety
-from ..django_app.environment import check_user, owner_dsn, run_command
+from ..django_app.environment import check_user, run_command
+from ..django_app.sources import owner_dsn
 from ..errors import ApplicationError, DatabaseError, SettingsError
 from ..postgres import admin
 from ..postgres.session import administer, fetch_all
