@@ -68,9 +68,6 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         problems += [
             f"the newest archive lacks the fixture of {app}: {reason}" for app, reason in sorted(saved.missing.items())
         ]
-        problems += [
-            f"the fixture of {app} is not exact: {'; '.join(lines)}" for app, lines in sorted(saved.inexact.items())
-        ]
     tick = State(settings.state_path).load_tick()
     problems = _tick_problems(settings, tick, now) + problems
     rehearsal = State(settings.state_path).load_rehearsal()
@@ -138,7 +135,11 @@ def _notes(saved: LastBackup) -> tuple[str, ...]:
     from ..storage.arrival import UNVERIFIED
 
     doubt = f"whether the last archive in the store is what was sent cannot be known: {UNVERIFIED}"
-    return saved.warnings if saved.verified else (*saved.warnings, doubt)
+    inexact = (
+        f"the fixture of {app} is not exact, the SQL is: {'; '.join(lines)}"
+        for app, lines in sorted(saved.inexact.items())
+    )
+    return (*saved.warnings, *inexact, *(() if saved.verified else (doubt,)))
 
 
 def _last_drill(settings: Settings, now: float) -> float | None:

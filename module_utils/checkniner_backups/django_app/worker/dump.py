@@ -23,7 +23,7 @@ from .copyout import ObjectWriter, copy_out
 from .inexact import inexact_values
 from .plan import Planner
 from .reasons import is_of_the_app, reason_of
-from .registry import ALIAS, auto_many_to_many
+from .registry import ALIAS, auto_many_to_many, key_by_name
 from .serializing import DjangoSerializer, all_rows
 from .statement import Plan
 
@@ -183,6 +183,10 @@ class _Dump:
                 count, way, why = writer.objects, "fast", ""
             except NotEligibleError as reason:
                 count, way, why = self._by_django(model, sink, separator), "django", str(reason)
+            if count and (target := key_by_name(model)):
+                self._tell_inexact(
+                    model, f"the key is that of a row of {target._meta.label_lower}, which may get another"
+                )
             self.models.append({"label": model._meta.label_lower, "objects": count, "way": way, "why": why})
             total += count
         sink.write(b"\n]\n")
@@ -215,13 +219,16 @@ class _Dump:
         if not model._meta.managed and not self.planner.types.is_there(model._meta.db_table):
             self.warnings.append(f"{model._meta.label_lower}: unmanaged, and its table is not there")
             return 0
-        self._warn_of_hidden(model)
+        self._tell_of_hidden(model)
         if lines := inexact_values(self.connection, self.planner.types, model):
             self.inexact.setdefault(model._meta.app_label, []).extend(lines)
         return self.serializer.write(model, all_rows(model), sink, separator)
 
-    def _warn_of_hidden(self, model: Any) -> None:
-        """Warn of many-to-many rows whose targets the related model's default manager hides: Django leaves them out."""
+    def _tell_inexact(self, model: Any, what: str) -> None:
+        self.inexact.setdefault(model._meta.app_label, []).append(f"{model._meta.label_lower}: {what}")
+
+    def _tell_of_hidden(self, model: Any) -> None:
+        """Tell of many-to-many rows whose targets the related model's default manager hides: Django leaves them out."""
         from django.db.models import QuerySet
 
         for field in auto_many_to_many(model):
@@ -231,5 +238,4 @@ class _Dump:
             hidden = through.exclude(**{field.m2m_reverse_field_name() + "__in": visible})
             if type(target._default_manager).__module__.startswith("django.") or not hidden.exists():
                 continue
-            message = "{}.{}: refers to rows that a default manager hides; only the SQL file holds these references"
-            self.warnings.append(message.format(model._meta.label_lower, field.name))
+            self._tell_inexact(model, f"{field.name} refers to rows that a default manager hides, and lacks them")

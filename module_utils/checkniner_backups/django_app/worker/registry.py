@@ -50,6 +50,21 @@ def is_natural(model: Any) -> bool:
     return model._meta.concrete_model._meta.label in NATURAL_PRIMARY
 
 
+def key_by_name(model: Any) -> Any:
+    """Given a model, return the model whose rows go by natural key and lend it their own; None if there is none.
+
+    A row's own key is a number in its fixture: content types and permissions may have other numbers after a restore,
+    and the row would belong to another one of them.
+    """
+    key = model._meta.pk
+    while key.remote_field:
+        model = key.remote_field.model
+        if is_natural(model):
+            return model
+        key = model._meta.pk
+    return None
+
+
 def ordered_apps() -> dict[str, list[Any]]:
     """Return the models of each app that has some: those that others refer to by natural key first."""
     from django.apps import apps
