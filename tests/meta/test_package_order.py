@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import graphlib
 
-from .source import absolute_imports, engine_imports, engine_modules
+from .source import ROOT, absolute_imports, engine_imports, engine_modules
 
 # Lowest first. A package or a single module imports from those before it and from its own.
 ORDER = (
@@ -67,3 +67,12 @@ def test_the_worker_needs_nothing_of_the_engine() -> None:
     for name, others in engine_imports().items():
         if name.startswith("django_app.worker"):
             assert all(other.startswith("django_app.worker") for other in others), name
+
+
+def test_tests_lie_in_the_same_packages() -> None:
+    packages = {name.partition(".")[0] for name in engine_modules() if "." in name}
+    folders = {
+        path.parent.name for kind in ("unit", "integration") for path in (ROOT / "tests" / kind).glob("*/test_*.py")
+    }
+    assert not packages - folders, "no test is found where a reader looks for it"
+    assert not folders - packages - {"sandbox"}

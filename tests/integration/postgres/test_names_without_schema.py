@@ -186,7 +186,7 @@ def test_the_documented_sed_does_the_same_by_hand(saved_and_restored: Round, tmp
         return subprocess.run(argv, env=dsn.environment(), capture_output=True, text=True, check=False)
 
     assert "does not exist" in load().stderr
-    page = Path(__file__).parents[2] / "docs" / "restore-by-hand.md"
+    page = Path(__file__).parents[3] / "docs" / "restore-by-hand.md"
     (line,) = (line for line in page.read_text().splitlines() if line.startswith("sed "))
     subprocess.run(["/bin/sh", "-c", line], cwd=tmp_path, env={"PATH": os.defpath}, check=True)
     done = load()

@@ -32,7 +32,7 @@ from tests.archives import entry, manifest_for, tar
 from tests.plugins.keys import Keys
 from tests.plugins.object_store import POLICY_BUCKET
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def operators_store(server: Server) -> Store:

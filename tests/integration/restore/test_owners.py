@@ -11,7 +11,7 @@ from checkniner_backups.errors import RestoreError
 from psycopg import sql
 
 from sandbox.server import Server
-from tests.integration.test_restore_privileges import given_away, saved
+from tests.integration.restore.test_privileges import given_away, saved
 from tests.plugins.application import RunningApplication
 from tests.plugins.keys import Keys
 from tests.restoring import Restorer, digest_of, names_of

@@ -20,7 +20,7 @@ from tests.encrypting import ciphertext, drain, key, operator, server
 
 __all__ = ["ciphertext", "key", "operator", "server"]
 
-ENGINE = Path(__file__).resolve().parents[2] / "module_utils"
+ENGINE = Path(__file__).resolve().parents[3] / "module_utils"
 NOBODY_TO_ASK = (
     "#!/bin/sh\necho OK\nwhile read -r line; do case $line in\n"
     "  GETPIN*) echo 'ERR {code} no';; BYE*) exit;; *) echo OK;;\nesac; done\n"

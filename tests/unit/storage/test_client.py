@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ENGINE = Path(__file__).resolve().parents[2] / "module_utils"
+ENGINE = Path(__file__).resolve().parents[3] / "module_utils"
 
 
 def test_a_store_that_sends_nothing_imports_nothing_heavy() -> None:

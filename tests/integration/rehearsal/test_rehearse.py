@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from sandbox.server import Server
-from tests.integration.test_fixtures_applications import add_to_models
+from tests.integration.restore.test_fixtures import add_to_models
 from tests.plugins.application import RunningApplication
 from tests.plugins.keys import Keys
 from tests.ticking import opened

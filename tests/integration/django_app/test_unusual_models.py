@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from checkniner_backups.django_app.process import FixturesReport
 
-from tests.integration.test_fixtures_dump import dump
+from tests.integration.django_app.test_dump import dump
 from tests.plugins.fixtures_project import KindsProject, Members
 from tests.plugins.postgres import Database
 

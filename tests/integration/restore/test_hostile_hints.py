@@ -15,7 +15,7 @@ from psycopg import sql
 
 from sandbox.postgres import Cluster
 from tests.plugins.postgres import Database
-from tests.unit.test_quoting import ODD
+from tests.unit.postgres.test_quoting import ODD
 
 EVIL = 'x" SUPERUSER; --\x1b[2J'
 

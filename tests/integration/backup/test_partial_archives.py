@@ -7,8 +7,8 @@ import json
 import pytest
 
 from sandbox.server import Server
-from tests.integration.test_changes_ticks import pings
-from tests.integration.test_fixtures_applications import add_to_models, migrate
+from tests.integration.backup.test_whole_ticks import pings
+from tests.integration.restore.test_fixtures import add_to_models, migrate
 from tests.plugins.application import RunningApplication
 from tests.plugins.keys import Keys
 from tests.restoring import Restorer

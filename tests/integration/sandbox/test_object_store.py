@@ -17,7 +17,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.object_store import ObjectStore
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def until(condition: Callable[[], object], seconds: float = 20) -> None:

@@ -141,6 +141,6 @@ def test_a_standby_has_no_mark(crashing: Cluster) -> None:
 
 def empty() -> LastBackup:
     """Return a memory without a token."""
-    from tests.unit.test_changes import saved
+    from tests.unit.backup.test_changes import saved
 
     return saved(snapshot_token="")

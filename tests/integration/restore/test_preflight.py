@@ -16,7 +16,7 @@ from checkniner_backups.restore.databases import Databases
 
 from sandbox import guard
 from sandbox.owner import database_account
-from tests.integration.test_restore_safely import restorer
+from tests.integration.restore.test_running_database_is_untouched import restorer
 from tests.restoring import Restorer, digest_of, names_of
 
 __all__ = ["restorer"]
