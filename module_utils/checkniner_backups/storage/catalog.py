@@ -16,7 +16,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Protocol
 
-from ..errors import NotFoundError, SettingsError
+from ..errors import NotFoundError, SettingsError, StoreError
+from ..settings import SAFETY
 from ..system.timestamps import latest_stamp, parse_timestamp
 from .client import Page, StoredObject
 from .s3 import ARCHIVE_NAME
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _LEVELS = (("-", re.compile(r"[0-9]{4}-\Z")), ("-", re.compile(r"[0-9]{4}-[0-9]{2}-\Z")),
            ("T", re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T\Z")))  # fmt: skip
+_FOLDERS = 20
+"""So many folders of a bucket are looked into, where the prefix seems to be wrong."""
 _STAMP = "%Y-%m-%dT%H:%M:%S"
 
 
@@ -151,7 +154,11 @@ def pick(store: Listing, timestamp: datetime | None = None) -> Archive:
             f"no archive in {store} but one of the future, {looked.ahead.key}",
             "no tick with a right clock made it; to restore it all the same, name its key as the archive",
         )
-    hint = "check the bucket and the prefix; keys look like " + store.prefix + "2026-11-22T19:35:00.tar.gz.gpg"
+    hint = f"keys look like {store.prefix}2026-11-22T19:35:00.tar.gz.gpg; "
+    if there := prefixes_with_archives(store):
+        hint += f"the bucket has archives below {', '.join(there)}: is one of these checkniner_backups_s3_prefix?"
+    else:
+        hint += "check the bucket and the prefix; these keys see no archive in another folder of the bucket"
     if timestamp is None:
         raise NotFoundError(f"no archive in {store}", hint)
     after = oldest_after(store, timestamp)
@@ -161,6 +168,26 @@ def pick(store: Listing, timestamp: datetime | None = None) -> Archive:
     raise NotFoundError(
         f"no archive at or before {when} in {store}", f"the oldest one is {after.name} ({_text(after.stamp)} UTC)"
     )
+
+
+def prefixes_with_archives(store: Listing) -> list[str]:
+    """Given a store, return the prefixes in its bucket that hold archives, the first few; none where nothing may be
+    listed but its own."""
+    found: list[str] = []
+    try:
+        folders = sorted(name for page in store.pages("", "/") for name in page.prefixes)
+        for folder in folders[:_FOLDERS]:
+            page = next(iter(store.pages(folder)), None)
+            keys = [each.key for each in page.objects] if page else []
+            above = {key[: -len(key.rpartition("/")[2])] for key in keys}
+            found += sorted(
+                each
+                for each in above
+                if not each.endswith(SAFETY) and any(parse(key, each) for key in keys if key.startswith(each))
+            )
+    except StoreError:  # the server's own credentials may list their prefix alone
+        return found
+    return found[:_FOLDERS]
 
 
 def choose(store: Listing, archive: str = "latest", at: str = "") -> Archive:
