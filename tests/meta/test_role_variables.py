@@ -33,6 +33,18 @@ def test_defaults_and_specification_name_the_same() -> None:
     assert specified == defaults().keys()
 
 
+def test_each_task_file_outside_the_folders_is_an_entry_point() -> None:
+    """Ansible checks the variables by the specification that is called like the file, and checks none without one."""
+    assert specification().keys() == {path.stem for path in (ROLE / "tasks").glob("*.yml")}
+
+
+def test_playbooks_use_entry_points_alone() -> None:
+    text = "".join(path.read_text() for path in ROOT.glob("playbooks/*.yml") if path.exists())
+    used = re.findall(r"tasks_from: (\S+)", text)
+    assert len(used) >= 7
+    assert not set(used) - specification().keys()
+
+
 def test_defaults_are_the_real_ones() -> None:
     for entry, options in specification().items():
         for name, facts in options.items():
