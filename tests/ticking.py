@@ -56,7 +56,7 @@ def newest(server: Server, keys: Keys, application: RunningApplication) -> list[
 
 def leftovers(server: Server) -> list[str]:
     """Return what should not be in the state folder after a run."""
-    expected = {"archives", "gnupg", "lock", "state.json", "pending"}
+    expected = {"archives", "gnupg", "lock", "state.json", "pending", "last_tick.json"}
     found = [path.name for path in server.state_path.iterdir() if path.name not in expected]
     archives = server.state_path / "archives"
     if archives.is_dir():

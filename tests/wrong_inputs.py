@@ -254,7 +254,7 @@ def full_disk(world: World) -> CompletedProcess[str]:
         changes = {"CHECKNINER_BACKUPS_STATE_PATH": str(folder), "CHECKNINER_BACKUPS_GNUPG_HOME": home}
         with environment(world, **changes):
             done = world.server.run("run", check=False)
-        assert {path.name for path in folder.rglob("*") if path.is_file()} <= {"ballast", "lock"}
+        assert {path.name for path in folder.rglob("*") if path.is_file()} <= {"ballast", "lock", "last_tick.json"}
         return done
     finally:
         subprocess.run(["umount", folder], check=True)

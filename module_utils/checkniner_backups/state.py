@@ -31,7 +31,7 @@ QUEUED, SERVER = ".rehearsal-", ".throwaway-"
 PATIENCE = 300.0
 """Seconds that a person's playbook waits for a tick to end."""
 _REHEARSAL, _TICK = "rehearsal.json", "last_tick.json"
-_TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-", f".{_REHEARSAL}.", f".{_TICK}.", QUEUED, SERVER)
+_TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-", f".{_REHEARSAL}.", QUEUED, SERVER)
 """How the names of temporary files and folders in the state folder begin, beside those of the last backup."""
 _DAY = 86400.0
 """Seconds: no playbook takes so long from its dump to its upload."""
@@ -137,12 +137,14 @@ class State:
     def store_tick(self, tick: LastTick) -> None:
         """Remember how a tick ended. Every tick does, so it costs no wait for the disk; a full one is no new
         failure."""
-        temporary = self.folder / f".{_TICK}.{os.getpid()}"
         with suppress(OSError):
             if self.folder.stat().st_uid != os.geteuid():
                 return  # refused as the wrong user: it leaves no file of that user's behind
-            temporary.write_text(tick.to_json())
-            temporary.replace(self.folder / _TICK)
+            # In place: one that a power cut has damaged is one that is not known.
+            flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(self.folder / _TICK, flags, 0o600), "w") as file:
+                file.write(tick.to_json())
+                file.truncate()
 
     def load_rehearsal(self) -> LastRehearsal | None:
         """Return the last rehearsal, or None where none is known."""
