@@ -1,4 +1,4 @@
-"""The example application, ready to run as its owner: code, virtualenv, environment in `bin/activate`, rows."""
+"""An application, mostly the example, ready to run as its owner: code, virtualenv, `bin/activate`, rows."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ _MARK = "# The application's environment: its web server sources this file too."
 
 
 class Application:
-    """An installed example application. Use it as a context manager, or `close` it.
+    """An installed application. Use it as a context manager, or `close` it.
 
     It lies in a short folder below the temporary folder: the checkout may be below a home that is closed to its owner.
 
     :param database_url: of its database, as the role that owns it
     :param owner: the system user that it runs as
+    :param project: the folder of its code, with `manage.py`; default: the example
     :param requirements: of its virtualenv; default: the example's own
     :param python: interpreter of its virtualenv
     :param packages_of: another application's virtualenv with the same requirements, to share its packages
@@ -34,6 +35,7 @@ class Application:
         database_url: str,
         *,
         owner: Account | None = None,
+        project: Path = EXAMPLE,
         requirements: Path = EXAMPLE / "requirements.txt",
         python: Path | None = None,
         packages_of: Path | None = None,
@@ -41,7 +43,7 @@ class Application:
     ) -> None:
         self.owner = owner or owner_account()
         self.folder = guard.make_folder("cn-app", self.owner.user_id, self.owner.group_id)
-        self.path = self.folder / "checkniner"
+        self.path = self.folder / project.name
         self.virtualenv = self.folder / "venv"
         self.exports = self.folder / "exports"
         self.environment = {
@@ -52,7 +54,7 @@ class Application:
             "PILOT_WEIGHTS_PATH": str(self.exports),
             **(environment or {}),
         }
-        shutil.copytree(EXAMPLE, self.path, ignore=shutil.ignore_patterns("__pycache__", "exports", "*.db"))
+        shutil.copytree(project, self.path, ignore=shutil.ignore_patterns("__pycache__", "exports", "*.db"))
         self.owner.own(self.path)
         virtualenv.make(self.virtualenv, requirements, self.owner, python, packages_of)
         self.write_activate()

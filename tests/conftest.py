@@ -26,5 +26,5 @@ if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
 _HERE = Path(__file__).parent
 _helpers = [f"tests.{file.stem}" for file in _HERE.glob("[a-z]*.py") if file.stem != "conftest"]
 # Plugins import each other, and tests the helpers, before pytest gets to them; their asserts should tell as much.
-pytest.register_assert_rewrite("tests.plugins", *_helpers)
+pytest.register_assert_rewrite("tests.plugins", "tests.zoo", *_helpers)
 pytest_plugins = [f"tests.plugins.{file.stem}" for file in sorted((_HERE / "plugins").glob("[a-z]*.py"))]
