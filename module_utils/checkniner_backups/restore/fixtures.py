@@ -12,7 +12,7 @@ from ..archive.manifest import app_of
 from ..django_app.process import FixturesProcess
 from ..errors import BackupsError, RestoreError, shortened
 from ..verify.database import checked
-from ..verify.fixtures import verify_fixtures
+from ..verify.fixtures import in_no_fixture, qualified_by, verify_fixtures
 from .target import Target
 
 if TYPE_CHECKING:
@@ -71,9 +71,10 @@ def into_new(
                 _check_loaded(report, chosen)
                 log.info("loaded %d objects", sum(report.objects.values()))
                 expected = report.digests if reader.manifest else {}
-                return _qualified(
-                    checked(verify_fixtures(process, expected, without=connected.views)), reader.manifest, chosen
-                )
+                found = checked(verify_fixtures(process, expected, without=connected.views))
+                if reader.manifest:
+                    found = qualified_by(found, in_no_fixture(reader.manifest, process.registry, chosen))
+                return _qualified(found, reader.manifest, chosen)
         except BaseException:
             if clear:
                 _clear(target)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ..django_app.digest import FixtureDigest
+from ..errors import shortened
 from .database import NOT_PROVEN, Verification
 
 if TYPE_CHECKING:
+    from ..archive.manifest import Manifest
     from ..django_app.process import FixturesProcess
+    from ..django_app.registry import Registry
 
 
 @dataclass(frozen=True)
@@ -61,3 +64,42 @@ def verify_fixtures(
     if views := sorted(label for label in without if label.partition(".")[0] in expected):
         summary += f"; {', '.join(views)} show rows of other tables, and were left to the database"
     return Verification(True, len(expected), found.objects, (), summary)
+
+
+def in_no_fixture(manifest: Manifest, registry: Registry, apps: Collection[str]) -> dict[str, int]:
+    """Given an archive's manifest, the application's models, and the apps that were loaded, return the tables of these
+    whose rows no fixture holds, with their number.
+
+    They have the name of a model's table, and lie in another schema than the one that the application found first, as
+    those of django-tenants' tenants do. Where all fixtures were loaded, apps without one count too.
+    """
+    path = manifest.database.get("search_path", ())
+    if not path:  # an earlier release: nobody knows which one the application read
+        return {}
+    rows = {(each["schema"], each["name"]): each["rows"] for each in manifest.tables}
+    whole = set(apps) >= set(manifest.fixtures.get("apps", ()))
+    read: set[tuple[str, str]] = set()
+    named: set[str] = set()
+    for app in {*apps, *(registry.elsewhere if whole else ())}:
+        for model in registry.apps.get(app, ()):
+            for table in (*([] if model.proxy else [model.table]), *model.through.values()):
+                if '"."' not in table:
+                    name = table.strip('"')
+                    named.add(name)
+                    read.update([(schema, name) for schema in path if (schema, name) in rows][:1])
+        for routed in registry.elsewhere.get(app, {}).values():
+            if routed.read_here:
+                named.update(table.strip('"') for table in routed.tables if '"."' not in table)
+    found = {key: count for key, count in rows.items() if count and key[1] in named and key not in read}
+    return {".".join(key): count for key, count in sorted(found.items())}
+
+
+def qualified_by(verification: Verification, left_out: Mapping[str, int]) -> Verification:
+    """Given what was proven of fixtures, and tables that are in none, return what that is worth: not the whole."""
+    if not left_out or verification.failed:
+        return verification
+    summary = (
+        f"NOT whole: {sum(left_out.values())} rows of {len(left_out)} tables are in no fixture, only in the archive's"
+        f" SQL (restore from SQL instead): {shortened(list(left_out))}; the rest is {verification.summary}"
+    )
+    return replace(verification, proven=False, summary=summary)
