@@ -16,7 +16,7 @@ Rows = dict[str, list[str]]
 _RANDOM = re.compile(r"\\(un)?restrict ")
 _TABLES = """
 SELECT c.oid, n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-WHERE c.relkind IN ('r', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 2, 3
+WHERE c.relkind = %s AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 2, 3
 """
 _COLUMNS = """
 SELECT a.attname, format_type(a.atttypid, NULL) ~ '^time', coalesce(f.relname, ''), coalesce(fn.nspname, '')
@@ -53,13 +53,16 @@ def copied(url: str, target: str) -> None:
     subprocess.run(argv, input=dump, stdout=subprocess.DEVNULL, check=True)
 
 
-def rows(url: str) -> Rows:
-    """Given a database's URL, return all rows of every table and materialised view as text, sorted."""
+def rows(url: str, kind: str = "r") -> Rows:
+    """Given a database's URL, return all rows of every table as text, sorted.
+
+    :param kind: `m` for materialised views instead: no dump holds their rows, they are made anew
+    """
     with psycopg.connect(url, options="-c timezone=UTC") as connection:
         whole = sql.SQL("SELECT t::text FROM {} t")
         return {
             f"{schema}.{table}": _sorted(connection, whole.format(sql.Identifier(schema, table)))
-            for _, schema, table in connection.execute(_TABLES).fetchall()
+            for _, schema, table in connection.execute(_TABLES, (kind,)).fetchall()
         }
 
 
@@ -71,7 +74,7 @@ def objects(url: str) -> Rows:
     """
     found = {}
     with psycopg.connect(url, options="-c timezone=UTC") as connection:
-        for oid, schema, table in connection.execute(_TABLES).fetchall():
+        for oid, schema, table in connection.execute(_TABLES, ("r",)).fetchall():
             if table != "django_migrations":
                 columns = connection.execute(_COLUMNS, (oid,)).fetchall()
                 found[f"{schema}.{table}"] = _sorted(connection, _query(schema, table, columns))

@@ -47,8 +47,9 @@ class Rounds:
         # The copy of a copy has the same text, the first one not: `IN ('a', 'b')` on varchar is written otherwise.
         with fresh_database(database.cluster) as plain:
             independent.copied(url, plain.admin_url)
-            text = independent.dump_text(plain.admin_url)
+            text, views = independent.dump_text(plain.admin_url), independent.rows(plain.admin_url, "m")
         assert independent.dump_text(restored) == text
+        assert independent.differences(views, independent.rows(restored, "m")) == []
 
     def test_fixtures_bring_back_every_object(self, tried: Tried) -> None:
         database, url = tried.database, tried.database.admin_url
