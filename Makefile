@@ -5,7 +5,7 @@ SCRIPTS := $(notdir $(wildcard scripts/*))
 .PHONY: help $(SCRIPTS)
 
 help:
-	@for each in $(SCRIPTS); do printf 'make %-12s' "$$each"; sed -n '2s/^# *//p' "scripts/$$each"; done
+	@for each in $(SCRIPTS); do printf 'make %-13s' "$$each"; sed -n '2s/^# *//p' "scripts/$$each"; done
 
 $(SCRIPTS):
 	@sandbox/bootstrap scripts/$@ $(ARGS)
