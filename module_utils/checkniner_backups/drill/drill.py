@@ -102,13 +102,15 @@ def drill(store: Store, archive: Archive, plan: Plan) -> Result:
 def _restore(trial: Trial, plan: Plan, words: dict[str, str]) -> str:
     """Restore both ways and compare; return the verdict. `words` says how far it came."""
     trial.prepare()
+    proven = trial.inspection.manifest is not None
     sql, words["sql"] = trial.load_sql()
     if plan.code is None:
         words.update(fixtures=NOT_DRILLED, both=NOT_DRILLED)
     else:
-        fixtures, words["fixtures"] = trial.load_fixtures(plan.code)
+        fixtures, verification = trial.load_fixtures(plan.code)
+        words["fixtures"], proven = verification.summary, verification.proven
         words["both"] = trial.compare(plan.code, sql, fixtures)
-    return GOOD if trial.inspection.manifest is not None else UNPROVEN
+    return GOOD if proven else UNPROVEN
 
 
 def _fetched(store: Store, archive: Archive, server: Throwaway, plan: Plan) -> tuple[ArchiveFile, int]:

@@ -91,6 +91,8 @@ class _Result:
         self.manifest: Manifest | None = None
         self.sql = self.fixtures = self.both = NOT_TRIED
         self.hint = ""
+        self.whole = True
+        """Whether the fixtures hold all rows: where an app's tables are in several schemas, they do not."""
         self._failed = self._impossible = False
 
     @property
@@ -98,7 +100,8 @@ class _Result:
         """REHEARSED only where everything was tried and proven."""
         if self._failed:
             return FAILED
-        return IMPOSSIBLE if self._impossible or NOT_TRIED in (self.sql, self.fixtures, self.both) else REHEARSED
+        tried = self.whole and not self._impossible and NOT_TRIED not in (self.sql, self.fixtures, self.both)
+        return REHEARSED if tried else IMPOSSIBLE
 
     def impossible(self, error: BackupsError) -> str:
         """Given why a part cannot be tried, return it as text."""
@@ -156,7 +159,9 @@ def _try_both(trial: Trial, manifest: Manifest, code: Code | None, result: _Resu
         result.fixtures = result.impossible(RehearsalError("the dataset has no fixture"))
     else:
         try:
-            fixtures, result.fixtures = trial.load_fixtures(code, apps)
+            fixtures, verification = trial.load_fixtures(code, apps)
+            result.fixtures = verification.summary
+            result.whole = verification.proven
         except BackupsError as error:
             result.fixtures = result.said(error)
     if missing:

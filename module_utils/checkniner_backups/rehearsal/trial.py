@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ..archive.file import ArchiveFile, Inspection
     from ..postgres.dsn import Dsn
     from ..restore.target import Target
+    from ..verify.database import Verification
     from .throwaway import Throwaway
 
 _NO_ROLE = re.compile(r'role "([^"]+)" does not exist')
@@ -128,7 +129,7 @@ class Trial:
                 return database, verification.summary
         raise RestoreError(f"the archive names more than {_ROLES} roles")
 
-    def load_fixtures(self, code: Code, apps: Sequence[str] = ()) -> tuple[Dsn, str]:
+    def load_fixtures(self, code: Code, apps: Sequence[str] = ()) -> tuple[Dsn, Verification]:
         """Restore from fixtures.
 
         :param apps: labels of the apps to load; empty for all that the archive holds
@@ -138,7 +139,7 @@ class Trial:
         from ..restore.fixtures import into_new
 
         database = self._new_database("fixtures")
-        return database, into_new(self._target(code, database), self._archive, apps).summary
+        return database, into_new(self._target(code, database), self._archive, apps)
 
     def compare(self, code: Code, sql: Dsn, fixtures: Dsn, apps: Sequence[str] = ()) -> str:
         """Given the two databases, dump both by the application and compare; return what was found.
