@@ -1,0 +1,89 @@
+"""setup-backups.yml --tags: each does its part of the set-up, with the settings of the inventory, and no other part."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.plugins.operated import Operated
+
+CHANGED = {"checkniner_backups_lock_timeout": 7, "checkniner_backups_schedule": "*/7 * * * *"}
+LINE = "*/7 * * * * "
+SETTING = "CHECKNINER_BACKUPS_LOCK_TIMEOUT='7"
+
+
+@pytest.fixture
+def changed(operated: Operated) -> Iterator[Operated]:
+    """The inventory says something new of each part, and there is something new to save."""
+    kept = dict(operated.control.variables)
+    before = environment(operated)
+    operated.control.variables.update(CHANGED)
+    operated.change()
+    yield operated
+    operated.control.variables.clear()
+    operated.control.variables.update(kept)
+    environment_file(operated).write_text(before)
+
+
+def environment_file(operated: Operated) -> Path:
+    return Path(operated.control.variables["checkniner_backups_config_path"]) / "checkniner.env"
+
+
+def environment(operated: Operated) -> str:
+    return environment_file(operated).read_text()
+
+
+def play(operated: Operated, tag: str) -> str:
+    """Play the part of the set-up and return what it says."""
+    done = operated.control.play("setup-backups.yml", "--tags", tag)
+    assert done.returncode == 0, done.stdout[-3000:]
+    return done.stdout
+
+
+def test_engine_installs_what_is_missing_and_nothing_else(changed: Operated) -> None:
+    marker = Path(changed.control.variables["checkniner_backups_install_path"]) / "installed"
+    digest, stored = marker.read_text(), changed.stored()
+    marker.unlink()
+    said = play(changed, "engine")
+    assert marker.read_text() == digest
+    assert LINE not in said
+    assert SETTING not in environment(changed)
+    assert changed.stored() == stored
+
+
+def test_config_writes_the_settings_and_nothing_else(changed: Operated) -> None:
+    stored = changed.stored()
+    said = play(changed, "config")
+    assert SETTING in environment(changed)
+    assert LINE not in said
+    assert changed.stored() == stored
+    assert "changed=0" in play(changed, "config")
+
+
+def test_schedule_sees_to_the_crontab_and_nothing_else(changed: Operated) -> None:
+    stored = changed.stored()
+    said = play(changed, "schedule")
+    assert LINE in said
+    assert SETTING not in environment(changed)
+    assert changed.stored() == stored
+
+
+def test_prove_saves_and_opens_and_changes_no_setting(changed: Operated) -> None:
+    stored = changed.stored()
+    said = play(changed, "prove")
+    assert len(changed.stored()) == len(stored) + 1
+    assert f"PROVEN: this machine has opened {changed.stored()[-1]}" in " ".join(said.split())
+    assert LINE not in said
+    assert SETTING not in environment(changed)
+
+
+def test_a_part_checks_the_settings_as_the_whole_does(changed: Operated) -> None:
+    before = environment(changed)
+    changed.control.variables["checkniner_backups_owner"] = "root"
+    for tag in ("engine", "config", "schedule", "prove"):
+        done = changed.control.play("setup-backups.yml", "--tags", tag)
+        assert done.returncode != 0, tag
+        assert "root and postgres are refused" in " ".join(done.stdout.split())
+    assert environment(changed) == before
