@@ -68,16 +68,25 @@ def keep_if_due(settings: Settings, dataset: Path, manifest: Manifest) -> bool:
         why = due(state.load_rehearsal(), schema_of(manifest), time.time(), settings.rehearse_every)
         if not why or is_running(settings):
             return False
-        from ..archive.writer import pack
-
         for old in settings.state_path.glob(f"{QUEUED}*"):
             old.unlink(missing_ok=True)
-        pack(dataset, manifest, settings.state_path / f"{QUEUED}{manifest.created:%Y%m%dT%H%M%S}.tar.gz", None)
+        put_in(settings, dataset, manifest)
     except (BackupsError, OSError) as error:
         log.warning("no rehearsal, for its dataset cannot be kept: %s", error)
         return False
     log.info("a restore will be rehearsed: %s", why)
     return True
+
+
+def put_in(settings: Settings, dataset: Path, manifest: Manifest) -> Path:
+    """Given a dataset's folder and its manifest, keep it as an archive that only we can read; return its path.
+
+    :raises BackupsError: it cannot be written
+    """
+    from ..archive.writer import pack
+
+    target = settings.state_path / f"{QUEUED}{manifest.created:%Y%m%dT%H%M%S}.tar.gz"
+    return pack(dataset, manifest, target, None).path
 
 
 def is_running(settings: Settings) -> bool:

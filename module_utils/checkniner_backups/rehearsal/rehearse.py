@@ -20,7 +20,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from ..archive.file import ArchiveFile
+from ..archive.file import ArchiveFile, inspect
 from ..django_app.environment import Code, check_user
 from ..django_app.sources import owner_dsn
 from ..errors import BackupsError, BusyError, DatabaseError, DiskError, RehearsalError, StoreError
@@ -31,7 +31,7 @@ from ..settings import DRILLS, Settings
 from ..state import PATIENCE, QUEUED, SERVER, State
 from ..system.accounts import ourselves
 from ..system.priority import give_way
-from .queue import LOCK, schema_of
+from .queue import LOCK, put_in, schema_of
 from .throwaway import throwaway
 from .trial import Conditions, Trial
 
@@ -64,7 +64,6 @@ def rehearse(settings: Settings, *, kept: bool = False) -> LastRehearsal | None:
     """
     check_user()
     os.umask(0o077)
-    state = State(settings.state_path)
     with _lock(settings.state_path / LOCK), _dataset(settings, kept=kept) as archive:
         if archive is None:
             return None
@@ -79,8 +78,9 @@ def rehearse(settings: Settings, *, kept: bool = False) -> LastRehearsal | None:
             data_of=f"{manifest.created:%Y-%m-%dT%H:%M:%SZ}" if manifest else "", hint=result.hint,
             seconds=round(time.monotonic() - began, 1), schema=schema_of(manifest) if manifest else "",
         )  # fmt: skip
-    state.store_rehearsal(done)
-    _record(settings, done)
+        # Under the lock still: who waits for its end finds what came of it.
+        State(settings.state_path).store_rehearsal(done)
+        _record(settings, done)
     return done
 
 
@@ -124,8 +124,6 @@ class _Result:
 def _run(settings: Settings, archive: ArchiveFile, result: _Result) -> None:
     """Restore both ways and compare; `result` says what came of it."""
     try:
-        from ..archive.file import inspect
-
         result.manifest = manifest = inspect(archive).manifest
         if manifest is None:
             raise RehearsalError("the dataset has no manifest")
@@ -250,15 +248,11 @@ def _dataset(settings: Settings, *, kept: bool) -> Iterator[ArchiveFile | None]:
 
 def _dump(settings: Settings) -> Path:
     """Dump as a tick would that has something to save; return the archive."""
-    from ..archive.writer import pack
     from ..backup.tick import DATASET, check, prepared, read_manifest
 
     with prepared(settings, force=True, patience=PATIENCE) as context, context.state.work_folder() as folder:
         check(context, folder)
-        manifest = read_manifest(folder)
-        target = settings.state_path / f"{QUEUED}{manifest.created:%Y%m%dT%H%M%S}.tar.gz"
-        pack(folder / DATASET, manifest, target, None)
-    return target
+        return put_in(settings, folder / DATASET, read_manifest(folder))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Where the application really is connected to: what its settings made of the environment, not what we options."""
+"""Where the application really is connected to: what its settings made of the environment, not what was asked for."""
 
 from __future__ import annotations
 
