@@ -16,6 +16,11 @@ options:
     description: The session key that opens it. Without one, the keyring of whoever runs this is asked.
     type: str
     default: ""
+  manifest_sha256:
+    description: >-
+      SHA-256 of the manifest whose signature was checked elsewhere; an archive with another manifest is refused.
+    type: str
+    default: ""
   gnupg_home:
     description: The GNUPGHOME to ask, if it is not the usual one.
     type: path

@@ -13,7 +13,7 @@ version_added: "1.0.0"
 description:
   - Asks the operator's gpg-agent for the session key of one archive. With it a server can decrypt this archive; the
     private key stays on the control machine, and so do the operator's S3 keys.
-  - The key is given only if what it opens is an archive of this application.
+  - The key is given only if what it opens is an archive of this application that O(trust) takes.
   - Both results are secrets. Use C(no_log) on the task.
 options:
   application:
@@ -38,8 +38,10 @@ requirements:
   - boto3
   - python-gnupg
   - gpg
+  - ssh-keygen
 extends_documentation_fragment:
   - checkniner_store
+  - checkniner_trust.required
 author:
   - The checkniner-backups authors
 attributes:
@@ -58,6 +60,9 @@ EXAMPLES = """
       bucket: my-backups
     application: checkniner
     key: db/2026-11-22T19:35:00.tar.gz.gpg
+    trust:
+      known_origins: /home/me/inventory/known_origins
+      host: server.example.org
   delegate_to: localhost
   no_log: true
 """
@@ -71,13 +76,25 @@ url:
   description: A URL that anybody can GET the archive from for a while; empty with O(path).
   returned: success
   type: str
+manifest_sha256:
+  description: SHA-256 of its manifest, for the server to compare; empty for an archive without one.
+  returned: success
+  type: str
+created:
+  description: When its snapshot was taken, UTC, ISO 8601; empty without a manifest.
+  returned: success
+  type: str
+origin:
+  description: Who made it, in words.
+  returned: success
+  type: str
 """
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.archive.file import check_beginning, is_plain
 from ansible.module_utils.checkniner_backups.openpgp.keyring import session_key
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
-from ansible.module_utils.checkniner_module import STORE, run, store_of
+from ansible.module_utils.checkniner_module import STORE, TRUST, run, store_of, trust_of
 
 HEAD = 1 << 20
 """Bytes that are fetched: the packet of the session key stands at the very beginning, and then the manifest."""
@@ -95,17 +112,25 @@ def access(module: AnsibleModule) -> dict[str, Any]:
         head = store.read_head(key, HEAD)
         url = store.presigned_url(key, module.params["url_seconds"])
     home = module.params["gnupg_home"]
-    if is_plain(head, Path(path or key).name):
-        return {"changed": False, "session_key": "", "url": url}
-    found = session_key(head, Path(home) if home else None)
-    check_beginning(head, found, module.params["application"])
-    return {"changed": False, "session_key": found, "url": url}
+    plain = is_plain(head, Path(path or key).name)
+    found = "" if plain else session_key(head, Path(home) if home else None)
+    application = module.params["application"]
+    beginning = check_beginning(head, found, application, trust_of(module, application), key)
+    return {
+        "changed": False,
+        "session_key": found,
+        "url": url,
+        "manifest_sha256": beginning.manifest_sha256,
+        "created": beginning.created,
+        "origin": str(beginning.origin),
+    }
 
 
 def main() -> None:
     """Run the module."""
     arguments = {
         **STORE,
+        "trust": {**TRUST["trust"], "required": True},
         "application": {"type": "str", "required": True},
         "key": {"type": "str", "default": "", "no_log": False},
         "path": {"type": "path"},

@@ -66,8 +66,10 @@ requirements:
   - PostgreSQL's server programs
   - psycopg 3
   - python-gnupg
+  - ssh-keygen
 extends_documentation_fragment:
   - checkniner_store.required
+  - checkniner_trust.required
 author:
   - The checkniner-backups authors
 attributes:
@@ -85,6 +87,9 @@ EXAMPLES = """
     s3:
       bucket: my-backups
     name: checkniner
+    trust:
+      known_origins: /home/me/inventory/known_origins
+      host: server.example.org
     application_path: /home/me/src/checkniner
     virtualenv: /home/me/src/checkniner/venv
   delegate_to: localhost
@@ -115,7 +120,7 @@ from ansible.module_utils.checkniner_backups.drill import drill
 from ansible.module_utils.checkniner_backups.drill import record as drill_record
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
 from ansible.module_utils.checkniner_backups.system.watchdog import ping
-from ansible.module_utils.checkniner_module import STORE, run, store_of
+from ansible.module_utils.checkniner_module import STORE, TRUST, run, store_of, trust_of
 
 HEAD = ["ARCHIVE", "VERDICT", "TOOK", "WHAT"]
 
@@ -128,7 +133,8 @@ def run_drills(module: AnsibleModule) -> dict[str, Any]:
         environment = {str(name): str(value) for name, value in given["environment"].items()}
         code = drill.Code(Path(given["application_path"]), Path(given["virtualenv"]), environment)
     home = Path(given["gnupg_home"]) if given["gnupg_home"] else None
-    plan = drill.Plan(given["name"], code, home, tuple(given["allowed_extensions"]), given["skip_settings"])
+    extensions, trust = tuple(given["allowed_extensions"]), trust_of(module, given["name"])
+    plan = drill.Plan(given["name"], code, home, extensions, given["skip_settings"], trust)
     store = Store(store_of(module))
     archives = drill.choose_archives(store, given["archive"], given["at"], given["count"])
     if module.check_mode:
@@ -154,6 +160,7 @@ def main() -> None:
     """Run the module."""
     arguments = {
         **STORE,
+        "trust": {**TRUST["trust"], "required": True},
         "name": {"type": "str", "required": True},
         "archive": {"type": "str", "default": "latest"},
         "at": {"type": "str", "default": ""},

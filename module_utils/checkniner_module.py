@@ -15,7 +15,9 @@ from typing import Any
 from ansible.module_utils import checkniner_backups as backups
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.archive.file import ArchiveFile
+from ansible.module_utils.checkniner_backups.archive.origin import Trust
 from ansible.module_utils.checkniner_backups.errors import BackupsError, DiskError
+from ansible.module_utils.checkniner_backups.openssh import known_origins
 from ansible.module_utils.checkniner_backups.settings import (
     Settings,
     StoreSettings,
@@ -53,9 +55,34 @@ STORE: dict[str, Any] = {
 SOURCE: dict[str, Any] = {
     "path": {"type": "path", "required": True},
     "session_key": {"type": "str", "default": "", "no_log": True},
+    "manifest_sha256": {"type": "str", "default": ""},
     "gnupg_home": {"type": "path"},
 }
 """The arguments that name an archive on the machine and what opens it. `archive_of` reads them."""
+
+TRUST: dict[str, Any] = {
+    "trust": {
+        "type": "dict",
+        "options": {
+            "known_origins": {"type": "path", "required": True},
+            "host": {"type": "str", "required": True},
+            "other_server": {"type": "bool", "default": False},
+            "unsigned": {"type": "bool", "default": False},
+        },
+    }
+}
+"""The argument that says whose archives are taken. `trust_of` reads it."""
+
+
+def trust_of(module: AnsibleModule, application: str) -> Trust:
+    """Given a module with the `TRUST` argument and the application's name, return whose archives are taken.
+
+    :raises OriginError: the file of known origins cannot be read
+    """
+    given = module.params["trust"]
+    known = known_origins.read(Path(given["known_origins"]))
+    name = known_origins.identity(application, given["host"])
+    return Trust(name, known, given["other_server"], given["unsigned"])
 
 
 def store_of(module: AnsibleModule) -> StoreSettings:
@@ -66,7 +93,10 @@ def store_of(module: AnsibleModule) -> StoreSettings:
 def archive_of(module: AnsibleModule) -> ArchiveFile:
     """Given a module with the `SOURCE` arguments, return the archive and what opens it."""
     home = module.params["gnupg_home"]
-    return ArchiveFile(Path(module.params["path"]), module.params["session_key"], Path(home) if home else None)
+    return ArchiveFile(
+        Path(module.params["path"]), module.params["session_key"], Path(home) if home else None,
+        module.params["manifest_sha256"],
+    )  # fmt: skip
 
 
 def settings_of(module: AnsibleModule) -> Settings:

@@ -54,6 +54,9 @@ class Server:
             home.mkdir(mode=0o700)
             self.application.owner.own(home)
         self.gpg("--import", data=public_key)
+        signing_key = self.state_path / "signing_key"
+        if not signing_key.exists():
+            self.application.owner.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", signing_key])
 
     def gpg(self, *arguments: str, data: str = "") -> None:
         """Run gpg on the server's keyring as the owner."""

@@ -51,9 +51,10 @@ class Restorer:
 
     def run(self, key: str | Path, *arguments: str, admin: bool = True, check: bool = True) -> CompletedProcess[str]:
         path, secret = (key, "none") if isinstance(key, Path) else self.fetch(key)
+        laid = ["--unsigned"] if isinstance(key, Path) else []
         environment = {ADMIN_URL: self.application.database.cluster.admin_url()} if admin else {}
         return self.application.owner.run(
-            self.argv("--file", path, "--session-key-fd", "0", "--yes", *arguments),
+            self.argv("--file", path, "--session-key-fd", "0", "--yes", *laid, *arguments),
             environment=environment,
             input=secret,
             check=check,

@@ -168,6 +168,12 @@ class RehearsalError(BackupsError):
     exit_status = 17
 
 
+class OriginError(BackupsError):
+    """An archive is not signed, or not by the server that it is asked of; or its server's key is not the known one."""
+
+    exit_status = 19
+
+
 class BusyError(BackupsError):
     """Another tick holds the lock. 75 is EX_TEMPFAIL of sysexits.h: try again later."""
 

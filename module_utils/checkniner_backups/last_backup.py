@@ -53,6 +53,7 @@ class Candidate:
     :param missing: the apps whose fixture the archive lacks, with the reason
     :param inexact: the apps whose fixture is not exact, with what is not
     :param last_whole: key of the newest archive that lacked nothing; empty where there is none
+    :param unsigned: why the archive is not signed; empty where it is
     """
 
     at: float
@@ -70,6 +71,7 @@ class Candidate:
     missing: dict[str, str] = field(default_factory=dict)
     inexact: dict[str, list[str]] = field(default_factory=dict)
     last_whole: str = ""
+    unsigned: str = ""
 
     def to_json(self) -> str:
         """Return this as JSON."""

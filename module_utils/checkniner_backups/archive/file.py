@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import ArchiveError, RestoreError
 
 if TYPE_CHECKING:
+    from ..openpgp.stream import Readable
     from ..settings import Settings
     from .manifest import Manifest, Member
+    from .origin import Origin, Trust
     from .reader import ArchiveMember, ArchiveReader
 
 Progress = Callable[[int], None]
@@ -31,6 +34,8 @@ class ArchiveFile:
     path: Path
     session_key: str = field(default="", repr=False)
     gnupg_home: Path | None = None
+    manifest_sha256: str = ""
+    """Of the manifest whose signature was checked elsewhere; empty: any manifest will do."""
     passphrase: str | None = field(default=None, repr=False)
 
 
@@ -40,6 +45,7 @@ class Inspection:
 
     manifest: Manifest | None
     members: tuple[Member, ...]
+    origin: Origin | None = None
 
     @property
     def database(self) -> dict[str, Any]:
@@ -67,12 +73,20 @@ def opened(archive: ArchiveFile) -> Iterator[ArchiveReader]:
         plain = is_plain(file.read(2), archive.path.name)
         file.seek(0)
         if plain:
-            yield read(file, limits)
+            yield _the_same(read(file, limits), archive)
             return
         with DecryptingReader(
             file, session_key=archive.session_key or None, home=archive.gnupg_home, passphrase=archive.passphrase
         ) as stream:
-            yield read(stream, limits)
+            yield _the_same(read(stream, limits), archive)
+
+
+def _the_same(reader: ArchiveReader, archive: ArchiveFile) -> ArchiveReader:
+    if archive.manifest_sha256:
+        from .origin import check_same
+
+        check_same(reader.manifest_bytes, archive.manifest_sha256)
+    return reader
 
 
 def is_plain(head: bytes, name: str) -> bool:
@@ -89,38 +103,69 @@ def is_plain(head: bytes, name: str) -> bool:
     return plain
 
 
-def inspect(archive: ArchiveFile, *, verify: bool = False) -> Inspection:
+def inspect(archive: ArchiveFile, *, verify: bool = False, trust: Trust | None = None, key: str = "") -> Inspection:
     """Given an archive, return what its beginning says.
 
     :param verify: read all of it, so that every member is compared with the manifest
+    :param trust: whose archives are taken; None: that was asked before, or does not matter
+    :param key: the archive's key in the store, where it comes from there
     :raises ArchiveError: it is damaged, as far as it was read
+    :raises OriginError: it is not one of those that are taken
     """
     with opened(archive) as reader:
+        origin = None
+        if trust:
+            from .origin import check_origin
+
+            origin = check_origin(reader, key, trust)
         found = tuple(reader.drain()) if verify else ()
-        return Inspection(reader.manifest, reader.manifest.members if reader.manifest else found)
+        return Inspection(reader.manifest, reader.manifest.members if reader.manifest else found, origin)
 
 
-def check_beginning(head: bytes, session_key: str, application: str) -> None:
-    """Given the first bytes of an encrypted archive, its session key and an application's name, see what it opens.
+@dataclass(frozen=True)
+class Beginning:
+    """What the beginning of an archive has told: who made it, and the SHA-256 (hex) of its manifest, empty for none."""
 
-    Whoever may write to the store may lay there what was never an archive: a mail to the operator, an archive of
-    another application. Its session key must not leave the operator's machine.
+    origin: Origin
+    manifest_sha256: str
+    created: str = ""
+
+
+def check_beginning(head: bytes, session_key: str, application: str, trust: Trust, key: str = "") -> Beginning:
+    """Given the first bytes of an archive, its session key and an application's name, see whose archive it is.
+
+    Whoever may write to the store may lay there what was never an archive (a mail to the operator), or an archive of
+    another application or server. Its session key must not leave the operator's machine.
 
     :param head: with the whole manifest in it; 1 MiB hold that of tens of thousands of tables
+    :param session_key: empty for an archive that is not encrypted
+    :param trust: whose archives are taken
+    :param key: the archive's key in the store; empty for a file
     :raises ArchiveError: it is no archive
     :raises RestoreError: it is another application's
+    :raises OriginError: it is not one of those that are taken
     :raises EncryptionError: the key does not fit
     """
     from ..openpgp.keyring import FILLER
     from ..openpgp.stream import DecryptingReader
+    from .origin import check_origin
     from .reader import read
 
-    with DecryptingReader(io.BytesIO(head + FILLER), session_key=session_key) as stream:
+    with ExitStack() as stack:
+        stream: Readable = io.BytesIO(head)
+        if session_key:
+            decrypting = DecryptingReader(io.BytesIO(head + FILLER), session_key=session_key)
+            stream = stack.enter_context(decrypting)
         reader = read(stream)
-        check_name(application, Inspection(reader.manifest, ()))
-        first = next(iter(reader), None)
-        if reader.manifest is None and not (first and first.name.endswith((".sql", ".json"))):
-            raise ArchiveError("this is no archive of a database", "look who else writes below this prefix")
+        manifest = reader.manifest
+        check_name(application, Inspection(manifest, ()))
+        if manifest is None:
+            first = next(iter(reader), None)
+            if not (first and first.name.endswith((".sql", ".json"))):
+                raise ArchiveError("this is no archive of a database", "look who else writes below this prefix")
+        origin = check_origin(reader, key, trust)
+        digest = hashlib.sha256(reader.manifest_bytes).hexdigest() if manifest else ""
+        return Beginning(origin, digest, manifest.created.isoformat() if manifest else "")
 
 
 def check_application(settings: Settings, inspection: Inspection) -> None:

@@ -17,6 +17,8 @@ from ..errors import ArchiveError
 from .schema import DAMAGED, check_manifest, check_version, refuse
 
 MANIFEST_NAME = "manifest.json"
+SIGNATURE_NAME = "manifest.json.sig"
+"""The second member, where the archive is signed: the signature of the first one."""
 _FIXTURE = ".json"
 _MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -35,6 +37,9 @@ class Manifest:
     """What an archive holds. `created` is UTC; `members` stand in the archive's order, without the manifest itself.
 
     Archives of earlier releases say nothing of large objects and of extensions' configuration tables.
+
+    :param name: the archive's key in the store, without the prefix
+    :param origin: `fingerprint` of the key that signs it, and `host`, what its machine calls itself
     """
 
     application: str
@@ -47,6 +52,8 @@ class Manifest:
     large_objects: Mapping[str, Any] = field(default_factory=dict)
     extension_tables: Sequence[Mapping[str, Any]] | None = None
     rehearsal: Mapping[str, str] = field(default_factory=dict)
+    name: str = ""
+    origin: Mapping[str, str] = field(default_factory=dict)
     engine: str = __version__
     format: int = FORMAT_VERSION
 
@@ -64,6 +71,8 @@ class Manifest:
             "format": self.format,
             "application": self.application,
             "created": self.created.astimezone(timezone.utc).strftime(_MOMENT),
+            **({"name": self.name} if self.name else {}),
+            **({"origin": self.origin} if self.origin else {}),
             "engine": self.engine,
             "members": [asdict(member) for member in self.members],
             "database": self.database,
@@ -126,6 +135,8 @@ def parse_manifest(data: bytes) -> Manifest:
         large_objects=value.get("large_objects", {}),
         extension_tables=tuple(value["extension_tables"]) if "extension_tables" in value else None,
         rehearsal=value.get("rehearsal", {}),
+        name=value.get("name", ""),
+        origin=value.get("origin", {}),
         engine=value["engine"],
         format=version,
     )
@@ -136,7 +147,7 @@ def check_names(names: Sequence[str]) -> None:
 
     :raises ArchiveError: as `check_name`
     """
-    seen = {MANIFEST_NAME}
+    seen = {MANIFEST_NAME, SIGNATURE_NAME}
     for name in names:
         check_name(name, seen)
 

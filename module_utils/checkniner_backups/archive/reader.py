@@ -16,11 +16,12 @@ from pathlib import Path
 from ..errors import ArchiveError
 from ..openpgp.stream import Readable
 from .inflater import ANOTHER, CHUNK, Inflater
-from .manifest import MANIFEST_NAME, Manifest, Member, check_name, parse_manifest
+from .manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, Member, check_name, parse_manifest
 
 _BLOCK = tarfile.BLOCKSIZE
 _PAX_LIMIT = 64 * 1024
 _MEMBERS_LIMIT = 10_000
+_SIGNATURE_LIMIT = 16 * 1024
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,9 @@ class ArchiveMember:
 class ArchiveReader:
     """Iterates over the members of an archive. `manifest` is None for an archive of the old scripts.
 
-    Every member is checked, also one that is skipped; only when the iteration has ended is the archive proven whole.
-    `found` then has what came: name, size and digest.
+    `manifest_bytes` is what was signed, and `signature` its signature; empty where there is none. Every member is
+    checked, also one that is skipped; only when the iteration has ended is the archive proven whole. `found` then has
+    what came: name, size and digest.
     """
 
     def __init__(self, stream: Readable, limits: Limits) -> None:
@@ -85,15 +87,20 @@ class ArchiveReader:
         self._limits = limits
         self._left = limits.total
         self._padding = 0
-        self._pending: ArchiveMember | None = None
+        self._ended = False
         self.manifest: Manifest | None = None
+        self.manifest_bytes = self.signature = b""
         self.found: list[Member] = []
         self._names: set[str] = set()
         first = self._next()
         if first and first.name == MANIFEST_NAME:
-            self.manifest = parse_manifest(first.read_all(limits.manifest))
+            self.manifest_bytes = first.read_all(limits.manifest)
+            self.manifest = parse_manifest(self.manifest_bytes)
             self._check_total()
-            first = None
+            first = self._next()
+            if first and first.name == SIGNATURE_NAME:
+                self.signature = first.read_all(_SIGNATURE_LIMIT)
+                first = self._next()
         elif first is None:
             raise ArchiveError("the archive is empty", ANOTHER)
         self._first = first
@@ -130,13 +137,15 @@ class ArchiveReader:
     def finished(self, member: Member) -> None:
         """Take note of a member that was read to its end, and hold it against the manifest."""
         self._padding = -member.size % _BLOCK
-        if member.name == MANIFEST_NAME and not self.manifest:
+        if (member.name == MANIFEST_NAME and not self.manifest) or member.name == SIGNATURE_NAME:
             return
         if self.manifest and self.manifest.members[len(self.found)].sha256 != member.sha256:
             raise ArchiveError(f"the member {member.name!r} has another digest than the manifest says", ANOTHER)
         self.found.append(member)
 
     def _next(self) -> ArchiveMember | None:
+        if self._ended:
+            return None
         self._inflater.skip_zeros(self._padding)
         self._padding = 0
         name = size = None
@@ -145,6 +154,7 @@ class ArchiveReader:
             if not any(block):
                 if name is not None or any(self._inflater.exactly(_BLOCK)):
                     raise ArchiveError("the archive's tar is damaged: a lone empty block", ANOTHER)
+                self._ended = True
                 return None
             info = _header(block)
             if info.type == tarfile.XHDTYPE and name is None:
@@ -185,6 +195,8 @@ class ArchiveReader:
         self._names.add(MANIFEST_NAME)  # a manifest may only come first
         if first and name == MANIFEST_NAME:
             return ArchiveMember(self, name, size)
+        if name == SIGNATURE_NAME and (self.manifest is None or len(self._names) > 1):
+            raise ArchiveError("the archive has a signature that does not follow its manifest", ANOTHER)
         check_name(name, self._names)
         if len(self._names) > _MEMBERS_LIMIT and not self.manifest:
             raise ArchiveError(f"the archive has more than {_MEMBERS_LIMIT:,} members", ANOTHER)

@@ -210,6 +210,8 @@ check_manifest = fields(
         "large_objects": fields({"count": _COUNT, "sha256": sha256}),
         "extension_tables": list_of(_EXTENSION_TABLE),
         "rehearsal": mapping_of(text),
+        "name": text,
+        "origin": fields({}, {"fingerprint": text, "host": text}),
     },
 )
 """Accepts the whole manifest, given as parsed JSON."""

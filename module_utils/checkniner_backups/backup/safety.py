@@ -23,6 +23,7 @@ from ..postgres.dsn import Dsn
 from ..settings import SAFETY, Settings
 from ..state import PATIENCE, State
 from ..system.files import write_durably
+from .manifests import signed
 
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest
@@ -110,7 +111,8 @@ def _save(settings: Settings, dsn: Dsn, reason: str) -> Safety:
         manifest = dataset.manifest(settings.name, timestamp)
         target = _free(settings.archives_path / SAFETY, timestamp, settings.encryption)
         keyring = Keyring(settings.gnupg_home) if settings.encryption else None
-        packed = pack(folder, manifest, target, keyring, settings.recipients)
+        manifest, signature, _ = signed(settings, manifest, SAFETY + target.name)
+        packed = pack(folder, manifest, target, keyring, settings.recipients, signature=signature)
         key = settings.store.prefix + SAFETY + target.name
         Store(settings.store).upload(packed.path, key, packed.sha256)
         write_durably(settings.state_path / _MANIFEST, manifest.to_json())

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 from ..django_app.environment import check_user
 from ..django_app.sources import application_dsn, owner_dsn
 from ..errors import (
-    ArchiveError,
     DatabaseError,
     EmptyDatabaseError,
     MissedChangeError,
@@ -33,6 +32,7 @@ from ..system.files import write_durably
 from . import changes
 from .changes import Verdict
 from .context import RunContext
+from .manifests import read_manifest, read_signature, signed, write_manifest
 from .publish import CANDIDATE, Seen, check_store, cut_off, drop_superseded, newest_before, upload
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ log = logging.getLogger(__name__)
 
 DATASET = "dataset"
 """The folder of the members, in the folder that `check` fills."""
-_MANIFEST = "manifest.json"
 _CLOCK_WAS_FAST = timedelta(minutes=1)
 """So far ahead of the clock, the newest archive's stamp cannot come from two runs in one second."""
 
@@ -186,6 +185,7 @@ def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = l
     :raises EmptyDatabaseError: this server has saved nothing yet, its application is empty, and the store is not
     :raises BackupsError: something failed; nothing is remembered
     """
+    from ..storage.catalog import file_name
     from .detect import check_and_dump
 
     dumped = check_and_dump(context, folder, meanwhile)
@@ -202,7 +202,10 @@ def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = l
             candidate = replace(candidate, last_whole=last_whole)
         if rehearsal := context.state.load_rehearsal():
             manifest = replace(manifest, rehearsal=rehearsal.for_manifest())
-        write_durably(folder / _MANIFEST, manifest.to_json())
+        name = file_name(manifest.created, context.settings.encryption)
+        manifest, signature, unsigned = signed(context.settings, manifest, name)
+        candidate = replace(candidate, unsigned=unsigned)
+        write_manifest(folder, manifest, signature)
         write_durably(folder / CANDIDATE, candidate.to_json().encode())
         if dumped.verdict.changed:
             _warn(context, dataset)
@@ -237,7 +240,9 @@ def package(settings: Settings, folder: Path) -> Packed:
     settings.archives_path.mkdir(mode=0o700, exist_ok=True)
     name = file_name(manifest.created, settings.encryption)
     keyring = Keyring(settings.gnupg_home) if settings.encryption else None
-    packed = pack(folder / DATASET, manifest, settings.archives_path / name, keyring, settings.recipients)
+    signature = read_signature(folder)
+    target = settings.archives_path / name
+    packed = pack(folder / DATASET, manifest, target, keyring, settings.recipients, signature=signature)
     point_latest(packed.path)
     drop_superseded(settings, packed.path)
     return packed
@@ -275,20 +280,3 @@ def _keep_the_newest(context: RunContext, dataset: Dataset, apps: Sequence[str],
         f" nothing yet, and the store has archives, the newest of {before:%Y-%m-%d %H:%M} UTC",
         "restore that one: restore.yml -e source=sql; or, to start anew with an empty database: backup --force",
     )
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Given a folder that `check` has filled, return the manifest of its dataset.
-
-    :raises ArchiveError: it is not there
-    """
-    from ..archive.manifest import parse_manifest
-
-    return parse_manifest(_read(folder / _MANIFEST))
-
-
-def _read(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ArchiveError(f"cannot read {path}: {error.strerror}", "make the dataset first") from None

@@ -147,6 +147,7 @@ def status(settings: Settings, arguments: argparse.Namespace) -> int:
                 found.last_rehearsal.verdict if found.last_rehearsal else "",
             ],
             ["local archives", str(found.local_archives), ""],
+            ["signs as", found.origin or "nobody: no signing key", ""],
             *([["last good drill", human_age(found.last_good_drill_age), ""]] if arguments.drill else []),
             *([f"key {key['fingerprint'][-16:]}", _life(key), ""] for key in found.keys),
         ]

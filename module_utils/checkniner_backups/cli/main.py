@@ -48,6 +48,7 @@ exit status:
   16  saved, but a fixture could not be read and is missing; the SQL is complete
   17  no restore was rehearsed: it would fail, or cannot be tried on this machine
   18  status: something is wrong
+  19  an archive is not signed, or not by the server that it is asked of
   75  another run is at work
   128 and more: stopped by a signal (its number added); nothing half-done stays
 """

@@ -22,7 +22,8 @@ ADMIN_URL = PREFIX + "ADMIN_DATABASE_URL"
 EPILOG = f"""\
 The archive is fetched with the credentials of the environment file. Those of a server may often put and list only:
 then fetch it elsewhere, and give --file. It is decrypted with the session key that --session-key-fd yields (on the
-machine that holds the private key: gpg --show-session-key), or else with the keyring of whoever runs this.
+machine that holds the private key: gpg --show-session-key), or else with the keyring of whoever runs this. It must
+be signed by this server, or --other-server or --unsigned be said.
 
 Databases are created and renamed by the role in DATABASE_URL, if it may create databases and owns the live one, or by
 the role in {ADMIN_URL}.
@@ -52,6 +53,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-safety-backup", action="store_true", help="do not save what is replaced")
     parser.add_argument("--skip-settings", action="store_true", help="leave out what ALTER DATABASE ... SET had made")
     parser.add_argument("--other-migrations", action="store_true", help="load fixtures of another schema")
+    parser.add_argument("--other-server", action="store_true", help="take an archive that another server has signed")
+    parser.add_argument("--unsigned", action="store_true", help="take an archive that is not signed")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     parser.add_argument("--json", action="store_true", help="write JSON to standard output")
 
@@ -99,15 +102,21 @@ def _options(arguments: argparse.Namespace) -> RestoreOptions:
 
 @contextmanager
 def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[ArchiveFile]:
-    """Yield the archive on this machine; one that was fetched for this is removed."""
-    from ..archive.file import ArchiveFile
+    """Yield the archive on this machine, if this server made it; one that was fetched for this is removed."""
+    from ..archive.file import ArchiveFile, inspect
+    from ..archive.origin import own_trust
     from ..state import scratch_folder
     from ..storage.catalog import choose
     from ..storage.s3 import Store
 
     key = _secret(arguments.session_key_fd, "session key")
+    trust = own_trust(
+        settings.state_path, settings.name, other_server=arguments.other_server, unsigned=arguments.unsigned
+    )
     if arguments.file:
-        yield ArchiveFile(arguments.file, key)
+        archive = ArchiveFile(arguments.file, key)
+        inspect(archive, trust=trust)
+        yield archive
         return
     store = Store(settings.store)
     found = choose(store, arguments.archive or "", arguments.at or "")
@@ -115,7 +124,9 @@ def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[Arch
         progress = Progress(f"fetching {found.key}", found.size)
         store.download(found.key, folder / found.name, progress)
         progress.end()
-        yield ArchiveFile(folder / found.name, key)
+        archive = ArchiveFile(folder / found.name, key)
+        inspect(archive, trust=trust, key=found.key)
+        yield archive
 
 
 def _secret(descriptor: int | None, what: str) -> str:

@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..archive.file import ArchiveFile, is_plain
+from ..archive.file import ArchiveFile, inspect, is_plain
 from ..django_app.environment import Code
 from ..django_app.sources import code_environment
 from ..errors import BackupsError, StoreError
@@ -25,6 +25,7 @@ from ..system.accounts import unprivileged
 from .record import BAD, GOOD, UNPROVEN, Drilled, Result, record
 
 if TYPE_CHECKING:
+    from ..archive.origin import Trust
     from ..rehearsal.throwaway import Throwaway
     from ..storage.catalog import Archive
     from ..storage.s3 import Store
@@ -44,6 +45,7 @@ class Plan:
     :param code: None: SQL alone is drilled
     :param gnupg_home: the operator's keyring, if it is not the usual one
     :param allowed_extensions: that only a superuser may create
+    :param trust: whose archives are good; None: everybody's
     """
 
     application: str
@@ -51,6 +53,7 @@ class Plan:
     gnupg_home: Path | None = None
     allowed_extensions: tuple[str, ...] = ()
     skip_settings: bool = False
+    trust: Trust | None = None
 
     @property
     def conditions(self) -> Conditions:
@@ -90,6 +93,7 @@ def drill(store: Store, archive: Archive, plan: Plan) -> Result:
     with throwaway(unprivileged(plan.code.path if plan.code else None)) as server:
         try:
             fetched, size = _fetched(store, archive, server, plan)
+            inspect(fetched, trust=plan.trust, key=archive.key)
             verdict = _restore(Trial(server, fetched, plan.conditions), plan, words)
         except BackupsError as error:
             log.error("%s: %s", archive.key, error.message)

@@ -56,6 +56,7 @@ def check(settings: Settings) -> list[str]:
     """
     from ..django_app.process import FixturesProcess
     from ..openpgp.keyring import Keyring
+    from ..openssh.signing import public_key
     from ..postgres.snapshot import exported_snapshot
     from ..state import PATIENCE, State
     from ..storage.arrival import UNVERIFIED
@@ -94,6 +95,12 @@ def check(settings: Settings) -> list[str]:
             lines.append(f"key {fingerprint} can encrypt, {end}")
     else:
         lines.append("encryption is OFF: archives can be read by whoever reads the bucket")
+    signing_key = public_key(settings.state_path)
+    lines.append(
+        f"archives are signed by {signing_key.fingerprint}"
+        if signing_key
+        else "WARNING: archives are not signed, for this server has no signing key yet: setup-backups.yml makes one"
+    )
     store = Store(settings.store)
     store.check()
     lines.append(f"{store} can be listed")

@@ -25,6 +25,7 @@ WARN_DAYS = 30
 class Status:
     """Ages are in seconds; None is "not known". `problems` is empty where all is well.
 
+    :param origin: fingerprint of the key that signs this server's archives; empty where there is none
     :param notes: what is outside of the archives, or may change unnoticed: to be known, not to be mended
     """
 
@@ -42,6 +43,7 @@ class Status:
     last_tick: LastTick | None = None
     last_tick_age: float | None = None
     last_good_tick_age: float | None = None
+    origin: str = ""
 
     def sentence(self) -> str:
         """Return the one thing to know first."""
@@ -64,6 +66,8 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         problems.append("nothing is known to be in the store")
     elif saved.archive_settings != settings.archive_settings():
         problems.append("the settings have changed since the last archive; the next tick saves")
+    if saved and saved.unsigned:
+        problems.append(f"the newest archive is not signed: {saved.unsigned}")
     if saved:
         problems += [
             f"the newest archive lacks the fixture of {app}: {reason}" for app, reason in sorted(saved.missing.items())
@@ -88,10 +92,21 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         notes=(*(_notes(saved) if saved else ()), *_rehearsal_notes(settings, rehearsal)),
         last_rehearsal=rehearsal,
         last_rehearsal_age=now - rehearsal.at if rehearsal else None,
+        origin=_origin(settings),
         last_tick=tick,
         last_tick_age=now - tick.at if tick else None,
         last_good_tick_age=now - tick.good_at if tick and tick.good_at else None,
     )
+
+
+def _origin(settings: Settings) -> str:
+    from ..openssh.signing import public_key
+
+    try:
+        key = public_key(settings.state_path)
+    except BackupsError as error:
+        return error.message
+    return key.fingerprint if key else ""
 
 
 def _tick_problems(settings: Settings, tick: LastTick | None, now: float) -> list[str]:

@@ -248,7 +248,8 @@ def _dataset(settings: Settings, *, kept: bool) -> Iterator[ArchiveFile | None]:
 
 def _dump(settings: Settings) -> Path:
     """Dump as a tick would that has something to save; return the archive."""
-    from ..backup.tick import DATASET, check, prepared, read_manifest
+    from ..backup.manifests import read_manifest
+    from ..backup.tick import DATASET, check, prepared
 
     with prepared(settings, force=True, patience=PATIENCE) as context, context.state.work_folder() as folder:
         check(context, folder)

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 from checkniner_backups.archive.file import check_beginning
+from checkniner_backups.archive.origin import Trust
 from checkniner_backups.errors import ArchiveError, BackupsError, RestoreError
 from checkniner_backups.openpgp.keyring import Keyring, session_key
 
@@ -19,6 +20,7 @@ from tests.encrypting import PASSPHRASE, encrypt, key, operator, server
 __all__ = ["key", "operator", "server"]
 
 HEAD = 1 << 20
+ANY = Trust("checkniner@web1", "", other_server=True, unsigned=True)
 LARGE = {"checkniner.sql": random.Random(1).randbytes(3 * HEAD)}
 
 
@@ -46,7 +48,7 @@ BAD = {
 
 def look(plain: bytes, operator: Operator, server: Keyring, key: Key) -> None:
     head = encrypt(plain, server, key)[:HEAD]
-    check_beginning(head, session_key(head, operator.home, passphrase=PASSPHRASE), "checkniner")
+    check_beginning(head, session_key(head, operator.home, passphrase=PASSPHRASE), "checkniner", ANY)
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -66,4 +68,4 @@ def test_a_mail_to_the_operator_as_it_was_sent(operator: Operator, server: Keyri
     """By gpg itself, compressed and with a file's name."""
     mail = operator.gpg("--encrypt", "--trust-model", "always", "--recipient", key.fingerprint, data=b"1234" * 1000)
     with pytest.raises(ArchiveError):
-        check_beginning(mail, session_key(mail, operator.home, passphrase=PASSPHRASE), "checkniner")
+        check_beginning(mail, session_key(mail, operator.home, passphrase=PASSPHRASE), "checkniner", ANY)

@@ -41,8 +41,8 @@ def test_its_time_is_utc_with_seconds() -> None:
 
 
 def test_a_newer_format_asks_for_an_update() -> None:
-    with pytest.raises(ArchiveError, match=r"(?s)format 2.*HINT: update checkniner-backups to the version .*7\.0"):
-        parse_manifest(changed(format=2, engine="7.0"))
+    with pytest.raises(ArchiveError, match=r"(?s)format 3.*HINT: update checkniner-backups to the version .*7\.0"):
+        parse_manifest(changed(format=3, engine="7.0"))
 
 
 @pytest.mark.parametrize(
