@@ -97,6 +97,11 @@ class Control:
         path.write_text(json.dumps({"all": {"hosts": host}}))
         return path
 
+    def know(self, public_key: str) -> None:
+        """Given the text of a signing key's public half, remember it as this server's, as set-up does."""
+        path = self.folder / "known_origins"
+        path.write_text(f'checkniner@server namespaces="checkniner-backups" {public_key}')
+
     def play(
         self,
         playbook: str,

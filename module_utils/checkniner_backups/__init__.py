@@ -11,7 +11,7 @@ The packages, lowest first; each imports only from those before it:
 * cli: the door for cron and for hands
 """
 
-__version__ = "1.1.0"
+__version__ = "1.2.0"
 
 FORMAT_VERSION = 2
 """Version of the archive's manifest. Raise it when an older engine could misread what a newer one wrote."""

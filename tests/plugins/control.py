@@ -27,5 +27,6 @@ def control(server: Server, application: RunningApplication, keys: Keys) -> Iter
         keys.plain,
         application.database.cluster.admin_url(),
     )
+    made.know((server.state_path / "signing_key.pub").read_text())
     yield made
     guard.remove_folder(folder)

@@ -104,8 +104,6 @@ def test_times_are_utc_wherever_it_runs(server: Path, tmp_path: Path, monkeypatc
     monkeypatch.setenv("TZ", "Pacific/Kiritimati")
     ended = f'"checkniner-backups",valid-before="{signing.utc(NOW)}"'
     known = line(NAME, public(server)).replace('"checkniner-backups"', ended)
-        '"checkniner-backups"', f'"checkniner-backups",valid-before="{signing.utc(NOW)}"'
-    )
     signature = signing.sign(DATA, server)
     assert signing.is_signed_by(DATA, signature, NAME, known, NOW - timedelta(minutes=1))
     assert not signing.is_signed_by(DATA, signature, NAME, known, NOW + timedelta(minutes=1))
