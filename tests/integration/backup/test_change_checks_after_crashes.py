@@ -17,6 +17,8 @@ from checkniner_backups.postgres.snapshot_token import read_token
 from sandbox.postgres import Cluster
 from tests.observing import Observer, crashing
 
+pytestmark = pytest.mark.late("a server is killed and started again")
+
 __all__ = ["crashing"]
 
 

@@ -19,6 +19,8 @@ from tests.pairs import check, checks, hooked
 from tests.plugins.postgres import Database
 from tests.plugins.spying import command_lines
 
+pytestmark = pytest.mark.late("locks are waited for with limits of a few seconds")
+
 __all__ = ["checks"]
 
 

@@ -20,6 +20,8 @@ from tests.plugins.keys import Keys
 from tests.plugins.spying import command_lines
 from tests.ticking import leftovers, newest, start, truth
 
+pytestmark = pytest.mark.late("signals are sent into the middle of a tick")
+
 
 def nothing_runs(server: Server) -> None:
     """Wait a little until nothing of a killed run is left: what reads from a pipe sees its end."""

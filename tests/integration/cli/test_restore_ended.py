@@ -9,8 +9,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from tests.archives import entry, tar
 from tests.restore_command import ADMIN_URL, RENAME, STRIPS, Restorer, restorer
+
+pytestmark = pytest.mark.late("signals are sent into the middle of a restore")
 
 __all__ = ["restorer"]
 

@@ -32,6 +32,8 @@ from tests.archives import entry, manifest_for, tar
 from tests.plugins.keys import Keys
 from tests.plugins.object_store import POLICY_BUCKET
 
+pytestmark = pytest.mark.late("a drill in the background is waited for, and killed")
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -22,6 +22,8 @@ from sandbox.keys import Keyring as Operator
 from tests.encrypting import DATA, PASSPHRASE, ciphertext, decrypt, drain, encrypt, key, opened, operator, server
 from tests.plugins.spying import command_lines
 
+pytestmark = pytest.mark.late("gpg is stopped and killed in the middle of a stream")
+
 __all__ = ["ciphertext", "key", "opened", "operator", "server"]
 
 

@@ -20,6 +20,8 @@ from tests.change_checks import ChangeChecks
 from tests.plugins.postgres import Database
 from tests.pooler import MADE_UP, Pooler
 
+pytestmark = pytest.mark.late("autovacuum may move the snapshot token between two looks")
+
 RunningApplication = plugin.RunningApplication
 
 SETTINGS = ("search_path", "lock_timeout", "row_security", "TimeZone", "statement_timeout", "DateStyle")

@@ -20,6 +20,8 @@ from tests.plugins.application import RunningApplication
 from tests.plugins.keys import Keys
 from tests.ticking import opened
 
+pytestmark = pytest.mark.late("a rehearsal in the background is waited for")
+
 NOT_REHEARSED = 17
 
 

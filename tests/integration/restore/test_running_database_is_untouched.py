@@ -31,6 +31,8 @@ result = {"key": saved.key, "reason": saved.reason}
 """
 SAVE_BETWEEN = """
 from checkniner_backups.backup import safety
+
+pytestmark = pytest.mark.late("signals are sent into the middle of a restore")
 saved = safety.save_between(settings(), given["replaced"])
 result = {"key": saved.key, "reason": saved.reason}
 """

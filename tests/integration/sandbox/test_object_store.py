@@ -17,6 +17,8 @@ from botocore.exceptions import ClientError
 
 from sandbox.object_store import ObjectStore
 
+pytestmark = pytest.mark.late("a server is started and stopped")
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

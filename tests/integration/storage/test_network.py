@@ -20,6 +20,8 @@ from checkniner_backups.system.http import fetch_url
 from sandbox.object_store import ObjectStore, make_certificate
 from tests.plugins.object_store import KEY, Make, a_file
 
+pytestmark = pytest.mark.late("connections are cut and waited for")
+
 
 class Seen(NamedTuple):
     """What a proxy knows of a connection: how many came before, what the client sent, how many bytes it received."""
