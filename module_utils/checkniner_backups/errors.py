@@ -41,6 +41,8 @@ class BackupsError(Exception):
     """
 
     exit_status: ClassVar[int] = 1
+    meaning: ClassVar[str] = "a fault of ours (please report it)"
+    """What the exit status tells, for the table of `--help`."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         self.message = printable(message, lines=True)
@@ -55,18 +57,21 @@ class SettingsError(BackupsError):
     """A setting is missing or wrong, or the command was started as the wrong user."""
 
     exit_status = 3
+    meaning = "a setting is missing or wrong, or the wrong user"
 
 
 class ApplicationError(BackupsError):
     """The Django application, its virtualenv or its `bin/activate` cannot be used."""
 
     exit_status = 4
+    meaning = "the application, its virtualenv or its bin/activate"
 
 
 class DatabaseError(BackupsError):
     """PostgreSQL, or one of its client programs, refused or failed."""
 
     exit_status = 5
+    meaning = "PostgreSQL"
 
 
 class NoDatabaseError(DatabaseError):
@@ -86,12 +91,14 @@ class EncryptionError(BackupsError):
     """GnuPG, a key, or a passphrase."""
 
     exit_status = 6
+    meaning = "GnuPG, a key or a passphrase"
 
 
 class StoreError(BackupsError):
     """The S3 store refused, failed, or cannot be reached."""
 
     exit_status = 7
+    meaning = "the S3 store"
 
 
 class NotFoundError(StoreError):
@@ -102,24 +109,28 @@ class ArchiveError(BackupsError):
     """An archive is damaged, hostile, or not one of ours."""
 
     exit_status = 8
+    meaning = "an archive is damaged or not one of ours"
 
 
 class RestoreError(BackupsError):
     """A restore stopped before it changed the running database."""
 
     exit_status = 9
+    meaning = "a restore stopped before it changed the running database"
 
 
 class VerificationError(RestoreError):
     """What was restored differs from what the manifest promises."""
 
     exit_status = 10
+    meaning = "what was restored differs from the manifest; the running database is unchanged"
 
 
 class DiskError(BackupsError):
     """The local disk is full or cannot be written."""
 
     exit_status = 11
+    meaning = "the local disk"
     NUMBERS: ClassVar[frozenset[int]] = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
     """Numbers of the system's errors that mean this, wherever they come from."""
 
@@ -136,45 +147,63 @@ class MissedChangeError(BackupsError):
     """The daily full comparison found a change that the cheap checks had missed. It was saved; the fault is ours."""
 
     exit_status = 12
+    meaning = "saved, but the cheap checks had missed the change (please report it)"
 
 
 class WatchdogError(BackupsError):
     """The watchdog could not be told of a success. The backup itself is in the store."""
 
     exit_status = 13
+    meaning = "done, but the watchdog could not be told"
 
 
 class EmptyDatabaseError(BackupsError):
     """Nothing was saved, for there is nothing; on a new server, it would have become the newest archive."""
 
     exit_status = 14
+    meaning = "not saved: the database is empty; on a new server, the archives in the store are to be restored"
 
 
 class PrefixConflictError(BackupsError):
     """Another server saves below the same prefix: its archives and this one's cannot be told apart in a restore."""
 
     exit_status = 15
+    meaning = "saved, but another server saves below the same prefix"
 
 
 class PartialArchiveError(BackupsError):
     """The newest archive lacks a fixture that could not be read; its SQL and the other fixtures are in the store."""
 
     exit_status = 16
+    meaning = "saved, but a fixture could not be read and is missing; the SQL is complete"
 
 
 class RehearsalError(BackupsError):
     """A restore could not be rehearsed on this machine, or the rehearsed one failed; what is saved is not touched."""
 
     exit_status = 17
+    meaning = "no restore was rehearsed: it would fail, or cannot be tried on this machine"
 
 
 class OriginError(BackupsError):
     """An archive is not signed, or not by the server that it is asked of; or its server's key is not the known one."""
 
     exit_status = 19
+    meaning = "an archive is not signed, or not by the server that it is asked of"
 
 
 class BusyError(BackupsError):
     """Another tick holds the lock. 75 is EX_TEMPFAIL of sysexits.h: try again later."""
 
     exit_status = 75
+    meaning = "another run is at work"
+
+
+def exit_statuses() -> dict[int, str]:
+    """Return each exit status of an error with its meaning, in their order. No two kinds of error share one."""
+    found = {BackupsError.exit_status: BackupsError.meaning}
+    kinds = [BackupsError]
+    while kinds:
+        kinds = [each for kind in kinds for each in kind.__subclasses__()]
+        found |= {each.exit_status: each.meaning for each in kinds}
+    return dict(sorted(found.items()))

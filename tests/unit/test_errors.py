@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
+from checkniner_backups import errors
 from checkniner_backups.cli import main as cli
 from checkniner_backups.errors import BackupsError, printable
 
@@ -22,3 +23,16 @@ def test_what_steers_a_terminal_is_written_out() -> None:
     record = logging.LogRecord("x", logging.WARNING, "", 0, "pg_dump says: %s", (HOSTILE,), None)
     assert "\x1b" not in cli._Formatter("%(message)s").format(record)
     assert "owned" in cli._Formatter("%(message)s").format(record)
+
+
+def test_every_exit_status_has_one_meaning_and_help_lists_it(capsys: pytest.CaptureFixture[str]) -> None:
+    kinds = [value for value in vars(errors).values() if isinstance(value, type) and issubclass(value, BackupsError)]
+    meanings: dict[int, set[str]] = {}
+    for kind in kinds:
+        meanings.setdefault(kind.exit_status, set()).add(kind.meaning)
+    assert {status: meaning for status, (meaning,) in meanings.items()} == errors.exit_statuses()
+    assert cli.commands.NOT_WELL not in meanings
+    with pytest.raises(SystemExit):
+        cli.main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert all(f"{status} {meaning}" in shown for status, meaning in errors.exit_statuses().items())

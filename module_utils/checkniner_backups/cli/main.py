@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 
 from .. import __version__
-from ..errors import BackupsError, DiskError, printable
+from ..errors import BackupsError, DiskError, exit_statuses, printable
 from ..settings import Settings, from_environment, read_environment_file
 from . import commands
 from . import restore as commands_restore
@@ -27,31 +27,19 @@ Run = Callable[[Settings, argparse.Namespace], int | None]
 _LONGEST_RUN = 6 * 3600
 """Seconds after which a scheduled run is stopped, whatever it waits for: the ones after it must not wait for ever."""
 
-_STATUS = """\
-exit status:
-  0   saved, or nothing to do
-  1   a fault of ours (please report it)
-  2   the command line is wrong
-  3   a setting is missing or wrong, or the wrong user
-  4   the application, its virtualenv or its bin/activate
-  5   PostgreSQL
-  6   GnuPG, a key or a passphrase
-  7   the S3 store
-  8   an archive is damaged or not one of ours
-  9   a restore stopped before it changed the running database
-  10  what was restored differs from the manifest; the running database is unchanged
-  11  the local disk
-  12  saved, but the cheap checks had missed the change (please report it)
-  13  done, but the watchdog could not be told
-  14  not saved: the database is empty; on a new server, the archives in the store are to be restored
-  15  saved, but another server saves below the same prefix
-  16  saved, but a fixture could not be read and is missing; the SQL is complete
-  17  no restore was rehearsed: it would fail, or cannot be tried on this machine
-  18  status: something is wrong
-  19  an archive is not signed, or not by the server that it is asked of
-  75  another run is at work
-  128 and more: stopped by a signal (its number added); nothing half-done stays
-"""
+_STATUSES = {
+    0: "saved, or nothing to do",
+    2: "the command line is wrong",
+    commands.NOT_WELL: "status: something is wrong",
+    **exit_statuses(),
+}
+_STATUS = "\n".join(
+    [
+        "exit status:",
+        *(f"  {number:<3} {meaning}" for number, meaning in sorted(_STATUSES.items())),
+        "  128 and more: stopped by a signal (its number added); nothing half-done stays",
+    ]
+)
 
 
 class Stopped(KeyboardInterrupt):
