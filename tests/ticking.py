@@ -43,9 +43,14 @@ def truth(application: RunningApplication) -> list[str]:
     return [row[0] for row in application.database.execute("SELECT ident FROM checkouts_airstrip ORDER BY ident")]
 
 
+def newest_key(server: Server) -> str:
+    """Return the newest archive's key; safety backups are none of them."""
+    return max(filter(lambda key: key.startswith("db/2"), server.keys()))
+
+
 def newest(server: Server, keys: Keys, application: RunningApplication) -> list[str]:
     """Return the airstrips of the newest archive, which SQL and fixtures must agree on."""
-    members = opened(server, keys, server.keys()[-1])
+    members = opened(server, keys, newest_key(server))
     objects = json.loads(members["checkouts.json"])
     idents = sorted(each["fields"]["ident"] for each in objects if each["model"] == "checkouts.airstrip")
     sql = next(data for name, data in members.items() if name.endswith(".sql")).decode()
@@ -57,6 +62,7 @@ def newest(server: Server, keys: Keys, application: RunningApplication) -> list[
 def leftovers(server: Server) -> list[str]:
     """Return what should not be in the state folder after a run."""
     expected = {"archives", "gnupg", "lock", "state.json", "pending", "last_tick.json"}
+    expected |= {"signing_key", "signing_key.pub"}
     found = [path.name for path in server.state_path.iterdir() if path.name not in expected]
     archives = server.state_path / "archives"
     if archives.is_dir():

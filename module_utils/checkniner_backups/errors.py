@@ -130,7 +130,7 @@ class DiskError(BackupsError):
     """The local disk is full or cannot be written."""
 
     exit_status = 11
-    meaning = "the local disk"
+    meaning = "the local disk, or another thing that this machine has run out of"
     NUMBERS: ClassVar[frozenset[int]] = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO})
     """Numbers of the system's errors that mean this, wherever they come from."""
 

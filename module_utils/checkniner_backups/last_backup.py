@@ -127,5 +127,5 @@ def parse(text: str, kind: type[_Remembered]) -> _Remembered | None:
             if not isinstance(data[name], str):
                 return None
         return kind(**data)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

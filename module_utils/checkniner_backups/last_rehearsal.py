@@ -73,5 +73,5 @@ def parse_rehearsal(text: str) -> LastRehearsal | None:
         for name in ("at", "seconds"):
             data[name] = float(data[name])
         return LastRehearsal(**data)
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -48,5 +48,5 @@ def parse_tick(text: str) -> LastTick | None:
             return None
         found = LastTick(**data)
         return found if min(found.at, found.good_at, found.failing_since, found.status) >= 0 else None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

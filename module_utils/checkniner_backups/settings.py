@@ -116,6 +116,9 @@ def read_environment_file(path: Path) -> dict[str, str]:
     """
     try:
         text = path.read_text()
+    except UnicodeDecodeError:
+        hint = "run setup-backups.yml to write the file anew"
+        raise SettingsError(f"the environment file {path} is no text", hint) from None
     except OSError as error:
         raise SettingsError(
             f"cannot read the environment file {path}: {error.strerror}",
@@ -166,7 +169,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         except ValueError:
             result = -1
         if not 0 <= result < most:
-            raise SettingsError(f"{PREFIX}{name} is {value!r}, not a number from 0 to {most:g}")
+            raise SettingsError(f"{PREFIX}{name} is {value!r}", f"use a number from 0 to {most:g}")
         return result
 
     state_path = Path(required(PREFIX + "STATE_PATH"))

@@ -50,8 +50,8 @@ def test_what_a_failing_command_leaves_is_told(operated: Operated, tmp_path: Pat
     # What failed first comes first.
     operated.database.execute("UPDATE checkouts_airstrip SET name = 'Wrong'")
     notes = tmp_path / "notes.tar.gz"
-    notes.write_bytes(archive({"notes.txt": b""}))
-    done = operated.restore(*asked, "-e", f"archive_file={notes}")
+    notes.write_bytes(archive({"checkniner.sql": b""}))
+    done = operated.restore(*asked, "-e", f"archive_file={notes}", "-e", "unsigned=true")
     assert done.returncode != 0
     words = " ".join(done.stdout.split())
     told = "the restore stopped, and the running database is as it was: the archive holds no fixture of checkouts"

@@ -28,7 +28,7 @@ from ..archive.writer import MemberWriter
 from ..errors import DatabaseError, LockTimeoutError
 from ..postgres import large_objects
 from ..postgres.digest import TableDigest, columns_of, digest_table
-from ..postgres.dsn import dump_program
+from ..postgres.dsn import dump_program, start
 from ..postgres.metadata import database_metadata, sequence_metadata, table_metadata
 from ..postgres.session import reading_hint, server_major
 from ..postgres.snapshot import LockWaitLimit, Snapshot
@@ -164,7 +164,7 @@ class _Sql(Reader):
     def read(self) -> None:
         counter = RowCounter()
         self._began = time.monotonic()
-        with subprocess.Popen(
+        with start(
             self._command,
             env=self._snapshot.dsn.environment(),
             stdin=subprocess.DEVNULL,

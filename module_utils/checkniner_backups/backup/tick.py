@@ -10,7 +10,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -139,7 +139,8 @@ def _tell_of_the_future(context: RunContext) -> None:
 def _import_uploader() -> None:
     from ..storage.client import import_client
 
-    import_client()
+    with suppress(Exception):  # what is wrong is met again, and told, where it is needed
+        import_client()
 
 
 @contextmanager

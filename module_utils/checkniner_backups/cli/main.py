@@ -6,6 +6,7 @@ Exit status: 0 for done or nothing to do; every error has its own, listed by `--
 from __future__ import annotations
 
 import argparse
+import errno
 import logging
 import os
 import signal
@@ -27,6 +28,8 @@ Run = Callable[[Settings, argparse.Namespace], int | None]
 _LONGEST_RUN = 6 * 3600
 """Seconds after which a scheduled run is stopped, whatever it waits for: the ones after it must not wait for ever."""
 
+_SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+"""Numbers of the system's errors that mean a lack of files, memory or processes."""
 _STATUSES = {
     0: "saved, or nothing to do",
     2: "the command line is wrong",
@@ -75,6 +78,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _unexpected(error: Exception) -> int:
+    if isinstance(error, OSError) and error.errno in _SCARCE:
+        log.error("this machine has run out of something: %s", error.strerror)
+        log.error("HINT: look at its memory, its processes, and the limits of this user (ulimit -a)")
+        return DiskError.exit_status
     if isinstance(error, OSError) and error.errno in DiskError.NUMBERS:
         log.error("cannot write %s: %s", error.filename or "to the disk", error.strerror)
         log.error("HINT: look at the free space of the state folder's disk and of the temporary folder")

@@ -11,6 +11,8 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -77,8 +79,10 @@ class Keyring:
         with tempfile.TemporaryDirectory(prefix="cb-", dir=short_folder()) as folder:
             for file in self.home.glob("pubring.*"):
                 shutil.copy(file, folder)
-            gpg = _gnupg(Path(folder))
-            _check_one_public_key(text, gpg.scan_keys_mem(text), fingerprint)
+            with _understood():
+                gpg = _gnupg(Path(folder))
+                scanned = gpg.scan_keys_mem(text)
+            _check_one_public_key(text, scanned, fingerprint)
             changed = _import(gpg, text, fingerprint)
         if changed and not dry_run:
             try:
@@ -101,7 +105,8 @@ class Keyring:
                 f"keep it elsewhere, remove it here (gpg --homedir {self.home} --delete-secret-keys), and think about"
                 " a new key: this one was on a server",
             )
-        found = _gnupg(self.home).list_keys() if self.home.is_dir() else []
+        with _understood():
+            found = _gnupg(self.home).list_keys() if self.home.is_dir() else []
         keys = [key for key in found if key["fingerprint"] == fingerprint]
         if not keys:
             raise EncryptionError(
@@ -163,6 +168,18 @@ def _head(path: Path) -> bytes:
             return file.read(HEAD_BYTES)
     except OSError as error:
         raise ArchiveError(f"cannot read {path}: {error.strerror}") from None
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    """Turn what python-gnupg raises where gpg does not answer as gpg does into an error of ours."""
+    try:
+        yield
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise EncryptionError(
+            f"gpg does not work: {said}", "run gpg --version as the application's owner: what does it say?"
+        ) from None
 
 
 def _gnupg(home: Path) -> Any:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
+from threading import Thread
 
 from ..errors import BackupsError, EncryptionError
 from ..system.environment import plain_environ
 
+_TOLD_LIMIT = 64 * 1024
 SESSION_KEY = re.compile(r"\d{1,3}:[0-9A-Fa-f]{32,}")
 # The longest socket name that the agent makes below its home, and the longest that Linux takes (with its final zero).
 _SOCKET, _SOCKET_LIMIT = "/S.gpg-agent.browser", 108
@@ -91,3 +94,49 @@ def gpg_missing(error: Exception) -> BackupsError:
     if isinstance(error, OSError) and not isinstance(error, FileNotFoundError) and error.errno:
         return EncryptionError(f"cannot start gpg: {error.strerror}")
     return EncryptionError("gpg is not installed", "install the package gnupg: apt-get install gnupg")
+
+
+class RunningGpg:
+    """A running gpg with its three pipes. What it tells (messages and status lines) is collected by a thread."""
+
+    def __init__(self, command: Sequence[str], descriptors: tuple[int, ...], environ: dict[str, str]) -> None:
+        try:
+            self.process = subprocess.Popen(
+                [*command, "--status-fd", "2"], bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, pass_fds=descriptors, env=environ,
+            )  # fmt: skip
+        except OSError as error:
+            raise gpg_missing(error) from None
+        finally:
+            close_all(descriptors)
+        assert self.process.stdin  # noqa: S101 - for the type checker: all three are pipes
+        assert self.process.stdout  # noqa: S101
+        assert self.process.stderr  # noqa: S101
+        self.stdin, self.stdout, self._stderr = self.process.stdin, self.process.stdout, self.process.stderr
+        self._told = bytearray()
+        self._listener = Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        while data := self._stderr.read(4096):
+            self._told += data
+            del self._told[:-_TOLD_LIMIT]
+
+    def feed(self, data: bytes) -> None:
+        """Write all of the bytes into gpg; an unbuffered pipe may take a part only."""
+        view = memoryview(data)
+        while view:
+            view = view[self.stdin.write(view) or 0 :]
+
+    def finish(self) -> tuple[int, list[list[str]], str]:
+        """Wait for the end; return exit status, status lines and messages."""
+        status = self.process.wait()
+        self._listener.join()
+        self._stderr.close()
+        told = bytes(self._told)
+        return status, status_lines(told), tidy(told.decode(errors="replace"))
+
+    def kill(self) -> None:
+        """End gpg at once."""
+        self.process.kill()
+        self.process.wait()

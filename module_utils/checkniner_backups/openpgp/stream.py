@@ -7,7 +7,6 @@ A stream that gpg did not finish with success, in its exit status and in its sta
 from __future__ import annotations
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,19 +18,9 @@ from ..errors import ArchiveError, BackupsError, EncryptionError
 from ..system.environment import plain_environ
 from ..system.files import short_folder
 from .passphrase import asking_environ, not_unlocked
-from .process import (
-    check_home,
-    close_all,
-    command_line,
-    gpg_missing,
-    loopback,
-    pipe_with,
-    status_lines,
-    tidy,
-)
+from .process import RunningGpg, check_home, command_line, loopback, pipe_with
 
 _CHUNK = 256 * 1024
-_TOLD_LIMIT = 64 * 1024
 
 
 class Readable(Protocol):
@@ -46,52 +35,6 @@ class Writable(Protocol):
 
     def write(self, data: bytes, /) -> object:
         """Take all of the bytes."""
-
-
-class _Gpg:
-    """A running gpg with its three pipes. What it tells (messages and status lines) is collected by a thread."""
-
-    def __init__(self, command: Sequence[str], descriptors: tuple[int, ...], environ: dict[str, str]) -> None:
-        try:
-            self.process = subprocess.Popen(
-                [*command, "--status-fd", "2"], bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE, pass_fds=descriptors, env=environ,
-            )  # fmt: skip
-        except OSError as error:
-            raise gpg_missing(error) from None
-        finally:
-            close_all(descriptors)
-        assert self.process.stdin  # noqa: S101 - for the type checker: all three are pipes
-        assert self.process.stdout  # noqa: S101
-        assert self.process.stderr  # noqa: S101
-        self.stdin, self.stdout, self._stderr = self.process.stdin, self.process.stdout, self.process.stderr
-        self._told = bytearray()
-        self._listener = Thread(target=self._listen, daemon=True)
-        self._listener.start()
-
-    def _listen(self) -> None:
-        while data := self._stderr.read(4096):
-            self._told += data
-            del self._told[:-_TOLD_LIMIT]
-
-    def feed(self, data: bytes) -> None:
-        """Write all of the bytes into gpg; an unbuffered pipe may take a part only."""
-        view = memoryview(data)
-        while view:
-            view = view[self.stdin.write(view) or 0 :]
-
-    def finish(self) -> tuple[int, list[list[str]], str]:
-        """Wait for the end; return exit status, status lines and messages."""
-        status = self.process.wait()
-        self._listener.join()
-        self._stderr.close()
-        told = bytes(self._told)
-        return status, status_lines(told), tidy(told.decode(errors="replace"))
-
-    def kill(self) -> None:
-        """End gpg at once."""
-        self.process.kill()
-        self.process.wait()
 
 
 class EncryptingWriter:
@@ -113,14 +56,16 @@ class EncryptingWriter:
             command += ["--recipient", recipient]
         self._target = target
         self._error: BaseException | None = None
-        self._gpg = _Gpg(command, (), plain_environ())
+        self._gpg = RunningGpg(command, (), plain_environ())
         self._closed = False
+        self._given = self._came = 0
         self._pump = Thread(target=self._pump_out, daemon=True)
         self._pump.start()
 
     def _pump_out(self) -> None:
         try:
             while data := self._gpg.stdout.read(_CHUNK):
+                self._came += len(data)
                 self._target.write(data)
         except BaseException as error:  # noqa: BLE001 - handed to the thread that writes, and raised there
             self._error = error
@@ -135,6 +80,7 @@ class EncryptingWriter:
             self._gpg.feed(data)
         except BrokenPipeError:
             raise self._failure() from None
+        self._given += len(data)
         return len(data)
 
     def close(self) -> None:
@@ -150,6 +96,11 @@ class EncryptingWriter:
             raise self._error
         if exit_status or ["END_ENCRYPTION"] not in status:
             raise _encryption_failed(status, told)
+        if self._came < self._given:  # nothing is compressed here
+            raise EncryptionError(
+                f"gpg was given {self._given:,} bytes and wrote {self._came:,}, and called that a success",
+                "look what the program gpg is on this server: which gpg, gpg --version",
+            )
 
     def abort(self) -> None:
         """Stop at once; what the target holds is of no use."""
@@ -213,7 +164,7 @@ class DecryptingReader:
                 check_home(home)
             arguments, descriptors = loopback(passphrase)
         try:
-            self._gpg = _Gpg([*command_line(home), *arguments, "--decrypt"], descriptors, environ)
+            self._gpg = RunningGpg([*command_line(home), *arguments, "--decrypt"], descriptors, environ)
         except BaseException:
             self._remove_folder()
             raise

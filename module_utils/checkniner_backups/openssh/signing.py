@@ -106,9 +106,22 @@ def make_key(folder: Path, comment: str) -> bool:
 def sign(data: bytes, folder: Path) -> bytes:
     """Given the bytes of a manifest and the state folder, return their signature (SSHSIG, armoured).
 
-    :raises OriginError: the key cannot be used, or ssh-keygen is missing
+    The signature is checked at once: one that is none would have the archive refused as forged on the bad day.
+
+    :raises OriginError: the key cannot be used, ssh-keygen is missing, or what it made is no signature of these bytes
     """
-    return _run(["-q", "-Y", "sign", "-f", str(folder / KEY_NAME), "-n", NAMESPACE], data).stdout
+    key = public_key(folder)
+    signature = _run(["-q", "-Y", "sign", "-f", str(folder / KEY_NAME), "-n", NAMESPACE], data).stdout
+    try:
+        made_by = signer(data, signature)
+    except OriginError:
+        made_by = ""
+    if not key or made_by != key.fingerprint:
+        raise OriginError(
+            "what ssh-keygen made is no signature by this server's key",
+            f"look what the program ssh-keygen is, and whether {KEY_NAME} and {KEY_NAME}.pub belong together",
+        )
+    return signature
 
 
 def signer(data: bytes, signature: bytes) -> str:

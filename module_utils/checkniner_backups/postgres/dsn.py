@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from ..errors import DatabaseError, SettingsError
@@ -181,6 +181,19 @@ def _versions(name: str) -> dict[int, Path]:
     """Return Debian's programs of that name by major version."""
     found = (path for path in _BINARIES.glob(f"*/bin/{name}") if os.access(path, os.X_OK))
     return {int(path.parts[-3]): path for path in found if path.parts[-3].isdigit()}
+
+
+def start(command: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:
+    """Given the command line of a client program and options of `subprocess.Popen`, start it.
+
+    :raises DatabaseError: it cannot be started
+    """
+    try:
+        return subprocess.Popen(command, **options)
+    except OSError as error:
+        raise DatabaseError(
+            f"cannot start {command[0]}: {error.strerror}", "reinstall PostgreSQL's client programs: postgresql-client"
+        ) from None
 
 
 def program_major(program: Path) -> int:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from ..errors import DatabaseError, NameNotFoundError
 from ..system.accounts import Account, ourselves
 from ..system.environment import plain_environ
-from .dsn import Dsn, client_program
+from .dsn import Dsn, client_program, start
 from .dump_text import loadable
 from .extensions import closed_tables
 from .preflight import may_become
@@ -94,7 +94,7 @@ def load_sql(
     environment = dsn.environment()
     environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} {_OPTIONS}".lstrip()  # of two, the last one counts
     noise: list[bytes] = []
-    with subprocess.Popen(
+    with start(
         command, env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         **(account or ourselves()).options(),
     ) as psql:  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -58,7 +59,7 @@ def make_client(settings: StoreSettings) -> Any:
         keys = {"aws_access_key_id": settings.access_key, "aws_secret_access_key": settings.secret_key}
         if settings.session_token:
             keys["aws_session_token"] = settings.session_token
-    session = boto3.session.Session(**keys)
+    session = boto3.session.Session(**keys, botocore_session=_without_profile() if keys else None)
     checksums: Any = settings.checksums
     addressing: Any = {"addressing_style": settings.addressing_style}
     return session.client(
@@ -76,6 +77,16 @@ def make_client(settings: StoreSettings) -> Any:
             s3=addressing,
         ),
     )
+
+
+def _without_profile() -> Any:
+    """Return a session that reads no profile and no file of Amazon's tools: where keys are given, these count alone."""
+    import botocore.session
+
+    session = botocore.session.Session()
+    for name in ("profile", "config_file", "credentials_file"):
+        session.set_config_variable(name, None if name == "profile" else os.devnull)
+    return session
 
 
 def described(key: str, entry: Mapping[str, Any], size: str) -> StoredObject:

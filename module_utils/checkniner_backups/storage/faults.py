@@ -105,6 +105,11 @@ def translated(settings: StoreSettings, action: str, key: str = "") -> Iterator[
         raise StoreError(f"{what}: the name of the bucket or key is not valid", "check S3_BUCKET_NAME") from None
     except (BotoCoreError, Boto3Error, HTTPError, CancelledError, RetriesExceededError) as error:
         raise _of_the_way(error, what) from None
+    except RecursionError:  # botocore asks again where it was sent, and is sent on without end
+        raise StoreError(
+            f"{what}: the store answers each request with a redirect",
+            "set the endpoint to where it redirects to, such as https:// in place of http://, and the region",
+        ) from None
     except OSError as error:
         # botocore wraps what goes wrong with sockets; what arrives here is the local file.
         raise DiskError(f"{what}: {error.strerror or type(error).__name__}", "look at the disk's free space") from None

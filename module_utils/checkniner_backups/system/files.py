@@ -39,8 +39,15 @@ def write_durably(path: Path, content: bytes) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
+        _remove(temporary)
         raise DiskError(
             f"cannot write {path}: {error.strerror}", "look at the disk and at the folder's owner"
         ) from None
+    except BaseException:  # a signal that ends the run
+        _remove(temporary)
+        raise
+
+
+def _remove(path: str) -> None:
+    if path:
+        Path(path).unlink(missing_ok=True)

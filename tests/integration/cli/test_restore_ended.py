@@ -88,7 +88,7 @@ def test_a_kill_in_the_middle_changes_nothing_and_the_next_restore_cleans_up(res
     restorer.application.owner.own(path)
     owner = restorer.application.owner
     process = subprocess.Popen(
-        [str(word) for word in restorer.argv("--file", path, "--source", "sql", "--yes")],
+        [str(word) for word in restorer.argv("--file", path, "--source", "sql", "--yes", "--unsigned")],
         env={"PATH": "/usr/bin:/bin", ADMIN_URL: restorer.application.database.cluster.admin_url()},
         cwd="/",
         stderr=subprocess.DEVNULL,
