@@ -83,10 +83,10 @@ def _without_profile() -> Any:
     """Return a session that reads no profile and no file of Amazon's tools: where keys are given, these count alone."""
     import botocore.session
 
-    session = botocore.session.Session()
-    for name in ("profile", "config_file", "credentials_file"):
-        session.set_config_variable(name, None if name == "profile" else os.devnull)
-    return session
+    nowhere = (None, None, os.devnull, None)  # its name in a file, its variables, its default, its type
+    return botocore.session.Session(
+        session_vars={"profile": (None, None, None, None), "config_file": nowhere, "credentials_file": nowhere}
+    )
 
 
 def described(key: str, entry: Mapping[str, Any], size: str) -> StoredObject:

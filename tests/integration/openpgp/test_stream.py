@@ -7,6 +7,7 @@ import io
 import os
 import re
 import resource
+import shutil
 import tempfile
 import threading
 import time
@@ -216,3 +217,24 @@ def test_many_bytes_in_little_memory(server: Keyring, key: Key, operator: Operat
     assert (count, digest.digest()) == (size, expected.digest())
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # KiB
     assert threading.active_count() < 5
+
+
+def test_a_gpg_that_writes_half_and_calls_that_a_success(
+    server: Keyring, key: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = shutil.which("gpg")
+    (tmp_path / "gpg").write_text(f'#!/bin/sh\n"{real}" "$@" | head -c 900\n')
+    (tmp_path / "gpg").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(EncryptionError, match="wrote 900, and called that a success"):
+        encrypt(os.urandom(20_000), server, key)
+
+
+@pytest.mark.parametrize("text", ["exit 1", "exit 0", "echo nonsense", "kill -9 $$"])
+def test_a_gpg_that_does_not_work(server: Keyring, key: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+                                  text: str) -> None:  # fmt: skip
+    (tmp_path / "gpg").write_text(f"#!/bin/sh\n{text}\n")
+    (tmp_path / "gpg").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(EncryptionError):
+        server.usable_for_encryption(key.fingerprint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -120,3 +122,22 @@ def test_without_ssh_keygen(server: Path, monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(OriginError, match="not installed") as caught:
         signing.sign(DATA, server)
     assert caught.value.hint == "apt-get install openssh-client"
+
+
+@pytest.mark.parametrize("text", ["exit 0", "echo a signature", '"{real}" "$@" | head -c 100'])
+def test_what_is_no_signature_is_not_put_into_an_archive(
+    server: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    path = tmp_path / "ssh-keygen"
+    path.write_text("#!/bin/sh\n" + text.format(real=shutil.which("ssh-keygen")) + "\n")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    with pytest.raises(OriginError, match="no signature by this server's key"):
+        signing.sign(DATA, server)
+
+
+def test_halves_that_do_not_belong_together(server: Path, tmp_path: Path) -> None:
+    other = made(tmp_path / "other")
+    (other / "signing_key.pub").replace(server / "signing_key.pub")
+    with pytest.raises(OriginError):
+        signing.sign(DATA, server)

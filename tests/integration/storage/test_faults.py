@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -153,3 +155,27 @@ def test_download_of_something_damaged(s3_settings: Make, s3_server: ObjectStore
         store.download(KEY, target)
     assert target.read_text() == "what was there"
     assert [each.name for each in tmp_path.iterdir()] == ["target"]
+
+
+def test_a_store_that_redirects_each_request(s3_settings: Make) -> None:
+    """An endpoint with http:// of a store that listens to https://: boto3 asks again without end."""
+
+    class Elsewhere(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self.send_response(301)
+            self.send_header("Location", "https://192.0.2.1/")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_HEAD  # noqa: N815 - a name of the library
+
+        def log_message(self, *_: object) -> None:
+            """Nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Elsewhere) as listener:
+        threading.Thread(target=listener.serve_forever, daemon=True).start()
+        store = Store(s3_settings(endpoint_url=f"http://127.0.0.1:{listener.server_address[1]}"))
+        with pytest.raises(StoreError, match="redirect") as caught:
+            store.head(KEY)
+        listener.shutdown()
+    assert "https://" in caught.value.hint

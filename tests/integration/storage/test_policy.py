@@ -131,3 +131,13 @@ def test_the_default_chain_of_credentials(
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", who.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", who.secret_key)
     Store(s3_settings(access_key="", secret_key="")).check()
+
+
+def test_keys_that_are_given_count_alone(s3_settings: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A profile that is not there, and files that are none, are somebody else's business."""
+    settings = s3_settings("server")
+    (tmp_path / "config").write_text("[profile\n= nonsense")
+    monkeypatch.setenv("AWS_PROFILE", "missing")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "config"))
+    Store(settings).check()
