@@ -65,7 +65,7 @@ def test_the_comment_of_a_key_says_who_adds_it() -> None:
     lines = (ROLE / "tasks/common/start.yml").read_text().splitlines()
     for key in declared():
         (comment,) = [line.partition("#")[2] for line in lines if line.strip().startswith(f"{key}: ")]
-        told = set(re.search(r"\(([^()]*/[^()]*)\)$", comment)[1].split(", "))  # type: ignore[index]
+        told = set(re.search(r"\(([a-z_/]+(?:, [a-z_/]+)*)\)$", comment)[1].split(", "))  # type: ignore[index]
         found = {
             str(file.relative_to(ROLE / "tasks").with_suffix(""))
             for file in FILES

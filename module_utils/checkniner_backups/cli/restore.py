@@ -6,8 +6,10 @@ import argparse
 import os
 import shlex
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from ..errors import SettingsError
@@ -15,8 +17,8 @@ from ..settings import PREFIX, Settings
 from .terminal import Progress, as_json
 
 if TYPE_CHECKING:
-    from ..archive.file import ArchiveFile
-    from ..restore.workflow import Restored, RestoreOptions
+    from ..archive.file import ArchiveFile, Inspection
+    from ..restore.workflow import RestoreOptions
 
 ADMIN_URL = PREFIX + "ADMIN_DATABASE_URL"
 EPILOG = f"""\
@@ -63,13 +65,15 @@ def restore(settings: Settings, arguments: argparse.Namespace) -> None:
     """Bring data back, from an archive in the store or a file."""
     from ..django_app.sources import owner_dsn
     from ..restore import workflow as restoring
+    from ..restore.report import BESIDE, LIVE, SWAP, Report
 
     options = _options(arguments)
     admin_url = _secret(arguments.admin_url_fd, "administrator's database URL") or os.environ.get(ADMIN_URL, "")
     administration = None if arguments.live else restoring.administrator(settings, admin_url)
     if not options.target:
         _ask(owner_dsn(settings)[0].database, options, arguments)
-    with _archive(settings, arguments) as archive:
+    began = time.monotonic()
+    with _archive(settings, arguments) as (archive, name, data_of):
         progress = Progress(f"loading {archive.path.name}")
         try:
             if administration is None:
@@ -78,7 +82,15 @@ def restore(settings: Settings, arguments: argparse.Namespace) -> None:
                 done = restoring.restore(settings, archive, options, administration, progress)
         finally:
             progress.end()
-    _report(done, arguments)
+    if arguments.json:
+        sys.stdout.write(as_json(done) + "\n")
+        return
+    way = LIVE if arguments.live else BESIDE if options.target else SWAP
+    report = Report(
+        name, done.summary, way, data_of, done.database, done.outage, done.previous,
+        safety=done.safety, seconds=time.monotonic() - began,
+    )  # fmt: skip
+    sys.stdout.write("\n".join([*report.lines(datetime.now(timezone.utc)), ""]))
 
 
 def _options(arguments: argparse.Namespace) -> RestoreOptions:
@@ -101,8 +113,11 @@ def _options(arguments: argparse.Namespace) -> RestoreOptions:
 
 
 @contextmanager
-def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[ArchiveFile]:
-    """Yield the archive on this machine, if this server made it; one that was fetched for this is removed."""
+def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[tuple[ArchiveFile, str, datetime | None]]:
+    """Yield the archive on this machine, its key or path, and the time of its data (UTC), if this server made it.
+
+    An archive that was fetched for this is removed.
+    """
     from ..archive.file import ArchiveFile, inspect
     from ..archive.origin import own_trust
     from ..state import scratch_folder
@@ -115,8 +130,7 @@ def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[Arch
     )
     if arguments.file:
         archive = ArchiveFile(arguments.file, key)
-        inspect(archive, trust=trust)
-        yield archive
+        yield archive, str(arguments.file), _time(inspect(archive, trust=trust))
         return
     store = Store(settings.store)
     found = choose(store, arguments.archive or "", arguments.at or "")
@@ -125,8 +139,11 @@ def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[Arch
         store.download(found.key, folder / found.name, progress)
         progress.end()
         archive = ArchiveFile(folder / found.name, key)
-        inspect(archive, trust=trust, key=found.key)
-        yield archive
+        yield archive, found.key, _time(inspect(archive, trust=trust, key=found.key))
+
+
+def _time(inspection: Inspection) -> datetime | None:
+    return inspection.manifest.created if inspection.manifest else None
 
 
 def _secret(descriptor: int | None, what: str) -> str:
@@ -153,16 +170,3 @@ def _ask(database: str, options: RestoreOptions, arguments: argparse.Namespace) 
     sys.stderr.flush()
     if sys.stdin.readline().strip() != database:
         raise SettingsError("nothing was changed: that is not its name")
-
-
-def _report(done: Restored, arguments: argparse.Namespace) -> None:
-    if arguments.json:
-        lines = [as_json(done)]
-    else:
-        lines = [done.summary, f"the data are in the database {done.database}"]
-        if done.previous:
-            lines.append(
-                f"the database before it is kept as {done.previous}; nobody could connect for {done.outage:.2f} s"
-            )
-        lines += [f"what was replaced is saved as {key}" for key in done.safety]
-    sys.stdout.write("\n".join([*lines, ""]))

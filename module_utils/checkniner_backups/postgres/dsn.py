@@ -183,13 +183,13 @@ def _versions(name: str) -> dict[int, Path]:
     return {int(path.parts[-3]): path for path in found if path.parts[-3].isdigit()}
 
 
-def start(command: Sequence[str | Path], **options: Any) -> subprocess.Popen[bytes]:
-    """Given the command line of a client program and options of `subprocess.Popen`, start it.
+def start(command: Sequence[str | Path], *, env: Mapping[str, str], **options: Any) -> subprocess.Popen[bytes]:
+    """Given the command line of a client program, its environment, and options of `subprocess.Popen`, start it.
 
     :raises DatabaseError: it cannot be started
     """
     try:
-        return subprocess.Popen(command, **options)
+        return subprocess.Popen(command, env=env, **options)
     except OSError as error:
         raise DatabaseError(
             f"cannot start {command[0]}: {error.strerror}", "reinstall PostgreSQL's client programs: postgresql-client"
