@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import psycopg
 import pytest
 from checkniner_backups.backup import changes
+from checkniner_backups.backup.fingerprint import FingerprintReader
 from checkniner_backups.last_backup import LastBackup
 from checkniner_backups.postgres.dsn import Dsn
 from checkniner_backups.postgres.snapshot import exported_snapshot
@@ -80,6 +81,10 @@ class Observer:
                 ignored={},
                 whole=whole,
             )
+            cheap = FingerprintReader(snapshot, TABLES, changes.MIGRATIONS_TABLE, {}, {}, last=self.saved)
+            cheap.work(snapshot.connection)
+            assert cheap.fingerprint == now, "the row versions and the rows' digest disagree"
+            self.seen["versions"] += len(tables) - len({table.oid for table in tables} & cheap.digests.keys())
             unchanged = self.saved is not None and changes.by_rows(self.saved, now) is not None
             assert unchanged == (truth == self.truth), "the rows' digest and the truth disagree"
             self.seen["rows" if unchanged else "changed"] += 1
@@ -87,7 +92,7 @@ class Observer:
             self.saved = LastBackup(
                 key="db/x", size=1, sha256="", at=0, archive_settings="", database_id="", snapshot_token=snapshot.token,
                 business_tables=TABLES, ignored={}, fingerprint=now, fixtures={}, full_check_at=0, seen_in_store_at=0,
-                django="",
+                django="", row_versions=cheap.row_versions,
             )  # fmt: skip
 
 

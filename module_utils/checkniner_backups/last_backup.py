@@ -33,6 +33,22 @@ class Fingerprint:
     whole: bool = True
 
 
+@dataclass(frozen=True)
+class RowVersions:
+    """What is remembered of the business tables' row versions at one snapshot; see postgres/row_versions.py.
+
+    :param token: that snapshot's token; empty where nothing is remembered
+    :param rows: how many rows each table held, by quoted name; not of tables that have to be hashed each time
+    :param shapes: digest (hex) of each table's OID, columns and primary key, by quoted name
+    :param writes: how many rows had ever been written in each, as the server's statistics tell, by quoted name
+    """
+
+    token: str = ""
+    rows: dict[str, int] = field(default_factory=dict)
+    shapes: dict[str, str] = field(default_factory=dict)
+    writes: dict[str, int] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """What is to be remembered of an archive that is not published yet. Times are seconds since the epoch, UTC.
@@ -54,6 +70,7 @@ class Candidate:
     :param inexact: the apps whose fixture is not exact, with what is not
     :param last_whole: key of the newest archive that lacked nothing; empty where there is none
     :param unsigned: why the archive is not signed; empty where it is
+    :param row_versions: the newest at which the business tables were known to hold what `fingerprint` tells
     """
 
     at: float
@@ -72,6 +89,7 @@ class Candidate:
     inexact: dict[str, list[str]] = field(default_factory=dict)
     last_whole: str = ""
     unsigned: str = ""
+    row_versions: RowVersions = field(default_factory=RowVersions)
 
     def to_json(self) -> str:
         """Return this as JSON."""
@@ -119,6 +137,7 @@ def parse(text: str, kind: type[_Remembered]) -> _Remembered | None:
             if former in data:
                 data[name] = data.pop(former)
         data["fingerprint"] = Fingerprint(**data["fingerprint"])
+        data["row_versions"] = RowVersions(**data.get("row_versions", {}))
         data["business_tables"] = tuple(data["business_tables"])
         data["warnings"] = tuple(data.get("warnings", ()))
         for name in data.keys() & {"at", "full_check_at", "seen_in_store_at"}:
@@ -126,6 +145,8 @@ def parse(text: str, kind: type[_Remembered]) -> _Remembered | None:
         for name in data.keys() & {"key", "archive_settings", "database_id", "snapshot_token"}:
             if not isinstance(data[name], str):
                 return None
+        if not isinstance(data["row_versions"].token, str):
+            return None
         return kind(**data)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

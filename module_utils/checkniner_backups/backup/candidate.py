@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..archive.manifest import fixture_name
-from ..last_backup import Candidate, Fingerprint
+from ..last_backup import Candidate
 from . import changes
 from .context import RunContext
 
 if TYPE_CHECKING:
     from ..django_app.registry import Registry
-    from ..postgres.digest import TableDigest
     from ..postgres.snapshot import Snapshot
     from .coverage import Coverage
     from .dump import Dataset
+    from .fingerprint import FingerprintReader
 
-Take = Callable[..., tuple[Fingerprint, "dict[int, TableDigest]"]]
+Take = Callable[..., "FingerprintReader"]
 """Takes the fingerprint of the business data in the snapshot."""
 
 EVERY_APP = "every app"
@@ -45,16 +45,17 @@ def with_fixtures(
                 ignored.setdefault(each.quoted, []).append(column)
                 noisy_apps.add(path.split(".")[0])
     migrations = snapshot.full_name(changes.MIGRATIONS_TABLE)
-    fingerprint, _ = take(snapshot, names, migrations, ignored, dataset.digests)
+    taken = take(snapshot, names, migrations, ignored, dataset.digests)
     members = {member.name: member.sha256 for member in dataset.members}
     report = dataset.fixtures
     # A field that is ignored stands in the fixture all the same: there the rows' digests decide alone, if they can.
-    left_out = noisy_apps if fingerprint.whole else set()
+    left_out = noisy_apps if taken.fingerprint.whole else set()
     fixtures = {app: members[name] for app in apps if app not in left_out and (name := fixture_name(app)) in members}
     return Candidate(
         at=timestamp, archive_settings=context.settings.archive_settings(), database_id=context.dsn.database_id(),
         snapshot_token=snapshot.token,
-        business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures=fixtures,
+        business_tables=names, ignored=ignored, fingerprint=taken.fingerprint, row_versions=taken.row_versions,
+        fixtures=fixtures,
         full_check_at=timestamp, django=registry.django,
         migrations_table=migrations, warnings=tuple(counted.warnings()),
         missing=dict(report.missing) if report else {},
@@ -70,10 +71,11 @@ def without_django(
     names = last.business_tables if last else tuple(table.full_name for table in snapshot.tables)
     migrations = last.migrations_table if last else snapshot.full_name(changes.MIGRATIONS_TABLE)
     ignored = last.ignored if last else {}
-    fingerprint, _ = take(snapshot, names, migrations, ignored, dataset.digests)
+    taken = take(snapshot, names, migrations, ignored, dataset.digests)
     return Candidate(
         at=timestamp, archive_settings=context.settings.archive_settings(), database_id=context.dsn.database_id(),
-        snapshot_token=snapshot.token, business_tables=names, ignored=ignored, fingerprint=fingerprint, fixtures={},
+        snapshot_token=snapshot.token, business_tables=names, ignored=ignored,
+        fingerprint=taken.fingerprint, row_versions=taken.row_versions, fixtures={},
         full_check_at=timestamp, django=last.django if last else "", migrations_table=migrations,
         missing=dict.fromkeys(sorted({*last.fixtures, *last.missing}) if last else [EVERY_APP], broken),
     )  # fmt: skip

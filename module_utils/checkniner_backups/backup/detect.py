@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ApplicationError, EmptyDatabaseError, LockTimeoutError
-from ..last_backup import Candidate, Fingerprint
+from ..last_backup import Candidate, LastBackup
 from ..postgres.digest import TableDigest
 from . import candidate as candidates
 from . import changes
@@ -105,29 +105,23 @@ class _Attempt:
                     "restore an archive: restore.yml -e source=sql; or, in a new application, run its migrations",
                 )
             timestamp = time.time()
-            cheap, known = self._check_rows(snapshot)
+            cheap, taken = self._check_rows(snapshot)
             due = self.context.saved is None or changes.full_check_due(
                 self.context.saved, timestamp, self.context.settings.full_check_every
             )
-            if cheap and self.context.saved and not due and not self.context.force:
-                self.context.state.store_over(
-                    self.context.saved, replace(self.context.saved, snapshot_token=snapshot.token)
-                )
+            if cheap and taken and self.context.saved and not due and not self.context.force:
+                seen = replace(self.context.saved, snapshot_token=snapshot.token, row_versions=taken.row_versions)
+                self.context.state.store_over(self.context.saved, seen)
                 return Dumped(cheap, missing=self.context.saved.missing)
-            return self._check_everything(snapshot, timestamp, cheap, known)
+            return self._check_everything(snapshot, timestamp, cheap, taken.digests if taken else {})
 
-    def _check_rows(self, snapshot: Snapshot) -> tuple[Verdict | None, dict[int, TableDigest]]:
-        """Return "unchanged" or None, and the digests of whole tables that were taken on the way."""
-        if self.context.saved is None or not self.context.saved.fingerprint.whole or self.context.force:
-            return None, {}
-        now, known = self._fingerprint(
-            snapshot,
-            self.context.saved.business_tables,
-            self.context.saved.migrations_table,
-            self.context.saved.ignored,
-            {},
-        )
-        return changes.by_rows(self.context.saved, now), known
+    def _check_rows(self, snapshot: Snapshot) -> tuple[Verdict | None, FingerprintReader | None]:
+        """Return "unchanged" or None, and what was read on the way."""
+        last = self.context.saved
+        if last is None or not last.fingerprint.whole or self.context.force:
+            return None, None
+        taken = self._fingerprint(snapshot, last.business_tables, last.migrations_table, last.ignored, {}, last=last)
+        return changes.by_rows(last, taken.fingerprint), taken
 
     def _check_everything(
         self, snapshot: Snapshot, timestamp: float, cheap: Verdict | None, known: dict[int, TableDigest]
@@ -186,6 +180,7 @@ class _Attempt:
                 snapshot_token=snapshot.token,
                 full_check_at=timestamp,
                 fingerprint=candidate.fingerprint,
+                row_versions=candidate.row_versions,
                 missing=candidate.missing,
             )
             self.context.state.store_over(self.context.saved, seen)
@@ -264,13 +259,15 @@ class _Attempt:
         migrations: str,
         ignored: Mapping[str, Iterable[str]],
         known: Mapping[int, TableDigest],
-    ) -> tuple[Fingerprint, dict[int, TableDigest]]:
-        hashing = FingerprintReader(snapshot, names, migrations, ignored, known)
+        *,
+        last: LastBackup | None = None,
+    ) -> FingerprintReader:
+        hashing = FingerprintReader(snapshot, names, migrations, ignored, known, last=last)
         if hashing.all_known:
             hashing.work(snapshot.connection)
         else:
             self._run_reader(snapshot, hashing)
-        return hashing.fingerprint, hashing.digests
+        return hashing
 
     def _coverage(self, registry: Registry, snapshot: Snapshot) -> Coverage:
         return coverage(registry, self.context.settings.business_apps, snapshot, changes.MIGRATIONS_TABLE)

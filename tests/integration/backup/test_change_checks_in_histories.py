@@ -140,4 +140,5 @@ def test_no_change_of_concurrent_writers_is_missed(crashing: Cluster, seed: int)
     assert set(total) == set(KINDS), total
     assert observer.seen["changed"] > 5, observer.seen
     assert observer.seen["rows"], observer.seen
+    assert observer.seen["versions"] > 5, observer.seen
     assert observer.seen["token"] > 100, observer.seen

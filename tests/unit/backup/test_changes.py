@@ -11,7 +11,7 @@ import pytest
 from checkniner_backups.archive.writer import new_file
 from checkniner_backups.backup import changes
 from checkniner_backups.backup.changes import CheckLevel, by_everything, by_rows, by_token, comparable, full_check_due
-from checkniner_backups.last_backup import Fingerprint, LastBackup, parse
+from checkniner_backups.last_backup import Fingerprint, LastBackup, RowVersions, parse
 from checkniner_backups.state import State
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +27,7 @@ def saved(**changed: Any) -> LastBackup:
         ignored={"public.a": ["c"]},
         fingerprint=PRINT, fixtures={"auth": "x", "checkouts": "y"}, full_check_at=100.0, seen_in_store_at=100.0,
         django="5.2",
+        row_versions=RowVersions("1:2:/5", {"public.b": 3}, {"public.b": "shape"}, {"public.b": 4}),
     )  # fmt: skip
     return replace(before, **changed)
 
@@ -111,13 +112,18 @@ def test_the_memory_survives_the_disk_and_damage_reads_as_nothing(tmp_path: Path
         "last_whole",
         "unsigned",
         "verified",
+        "row_versions",
     }  # than the rest
     for name in whole.keys() - younger:
         assert parse(json.dumps({key: value for key, value in whole.items() if key != name}), LastBackup) is None
     for name, value in (("version", 0), ("at", "noon"), ("snapshot_token", None), ("fingerprint", None),
                         ("archive_settings", 5), ("fingerprint", {"unknown": 1}),
+                        ("row_versions", None), ("row_versions", {"unknown": 1}), ("row_versions", {"token": 5}),
                         ("seen_in_store_at", [])):  # fmt: skip
         assert parse(json.dumps({**whole, name: value}), LastBackup) is None, name
+    former = parse(json.dumps({key: value for key, value in whole.items() if key not in younger}), LastBackup)
+    assert former
+    assert former.row_versions == RowVersions()
     for text in ("", "[]", '"x"', "null", "5", "{", saved().to_json()[:-20]):
         assert parse(text, LastBackup) is None
     state.forget()
