@@ -53,8 +53,15 @@ options:
     description: Leave out the settings that C(ALTER DATABASE) had made.
     type: bool
     default: false
-  watchdog_url:
-    description: Asked for (GET) when every archive was good.
+  ping_success_url:
+    description:
+      - Asked for (GET) when every archive was good.
+      - C({status}), C({exit}), C({rid}), C({ms}) and C({message}) in it are replaced.
+    type: str
+    default: ""
+    aliases: [watchdog_url]
+  ping_failure_url:
+    description: The same where not every archive was good, or the drill failed.
     type: str
     default: ""
   gnupg_home:
@@ -118,8 +125,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.cli.terminal import table
 from ansible.module_utils.checkniner_backups.drill import drill
 from ansible.module_utils.checkniner_backups.drill import record as drill_record
+from ansible.module_utils.checkniner_backups.errors import BackupsError, VerificationError
+from ansible.module_utils.checkniner_backups.monitoring.events import DRILL, FAILURE, SUCCESS, EventPings
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
-from ansible.module_utils.checkniner_backups.system.watchdog import ping
 from ansible.module_utils.checkniner_module import STORE, TRUST, run, store_of, trust_of
 
 HEAD = ["ARCHIVE", "VERDICT", "TOOK", "WHAT"]
@@ -127,6 +135,29 @@ HEAD = ["ARCHIVE", "VERDICT", "TOOK", "WHAT"]
 
 def run_drills(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, drill and return the results."""
+    given = {f"{DRILL}_{name}": module.params[f"ping_{name}_url"] for name in (SUCCESS, FAILURE)}
+    pings = EventPings(DRILL, given)
+    pings.check()
+    try:
+        result = _run_drills(module)
+    except BackupsError as error:
+        _tell_failure(module, pings, error)
+        raise
+    if result["good"]:
+        unheard = pings.send(SUCCESS, 0, f"{len(result['results'])} archives were restored and proven")
+        if unheard:
+            raise unheard
+    elif not module.check_mode:
+        _tell_failure(module, pings, VerificationError("an archive could not be restored and proven"))
+    return result
+
+
+def _tell_failure(module: AnsibleModule, pings: EventPings, error: BackupsError) -> None:
+    if unheard := pings.send(FAILURE, error.exit_status, error.message):
+        module.warn(f"the failure could not be told: {unheard.message}")
+
+
+def _run_drills(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     code = None
     if given["application_path"]:
@@ -146,8 +177,6 @@ def run_drills(module: AnsibleModule) -> dict[str, Any]:
         }
     found = list(drill.run_drills(store, archives, plan))
     good = all(each.result.verdict == drill_record.GOOD and each.record for each in found)
-    if good and given["watchdog_url"]:
-        ping(given["watchdog_url"])
     return {
         "changed": True,
         "good": good,
@@ -170,7 +199,8 @@ def main() -> None:
         "environment": {"type": "dict", "default": {}, "no_log": True},
         "allowed_extensions": {"type": "list", "elements": "str", "default": []},
         "skip_settings": {"type": "bool", "default": False},
-        "watchdog_url": {"type": "str", "default": "", "no_log": True},
+        "ping_success_url": {"type": "str", "default": "", "no_log": True, "aliases": ["watchdog_url"]},
+        "ping_failure_url": {"type": "str", "default": "", "no_log": True},
         "gnupg_home": {"type": "path"},
     }
     run(run_drills, arguments, required_together=[["application_path", "virtualenv"]])

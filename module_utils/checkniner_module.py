@@ -110,7 +110,7 @@ def settings_of(module: AnsibleModule) -> Settings:
     settings = from_environment(values)
     secrets = (
         settings.store.access_key, settings.store.secret_key, settings.store.session_token,
-        settings.database_url, settings.watchdog_url, settings.clean_watchdog_url,
+        settings.database_url, *settings.pings.values(),
     )  # fmt: skip
     module.no_log_values.update(secret for secret in secrets if secret)
     return settings

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
+from .errors import WatchdogError
+
 _VERSION = 1
 
 
@@ -17,7 +19,7 @@ class LastTick:
     :param message: what failed
     :param hint: what to do about it
     :param good_at: when the last tick ended that was a full success
-    :param failing_since: when the first of the failures ended that came after it
+    :param failing_since: when the first of the failures ended that came after it; 0 where the last tick was no failure
     """
 
     at: float
@@ -34,9 +36,9 @@ class LastTick:
 
 def next_tick(before: LastTick | None, now: float, status: int, message: str = "", hint: str = "") -> LastTick:
     """Given what was remembered, and how a tick has ended now, return what to remember."""
-    if status == 0:
-        return LastTick(now, status, good_at=now)
-    since = before.failing_since if before and before.status else now
+    if status in (0, WatchdogError.exit_status):  # who could not be told of a success does not undo it
+        return LastTick(now, status, message if status else "", hint, good_at=now)
+    since = before.failing_since if before and before.failing_since else now
     return LastTick(now, status, message, hint, before.good_at if before else 0.0, since)
 
 

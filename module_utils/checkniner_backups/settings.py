@@ -21,6 +21,11 @@ DRILLS = "drills/"
 """Where the records of drills and rehearsals are: below the store's prefix."""
 SAFETY = "before-restore/"
 """Where safety backups are: below the store's prefix, and below the local archives."""
+PINGS = {
+    "start": "", "success": "WATCHDOG_URL", "failure": "", "clean_success": "CLEAN_WATCHDOG_URL", "clean_failure": "",
+    "rehearsal_success": "", "rehearsal_failure": "",
+}  # fmt: skip
+"""The events that have a URL, each with the former name of its variable."""
 ACTIVATE, UNIT = "activate", "systemd:"
 """Sources of the application's environment: its virtualenv's `bin/activate`; a unit, whose name follows."""
 _EXPORT = re.compile(r"(?:export\s+)?([A-Za-z_][A-Za-z0-9_]*)=(.*)\Z", re.DOTALL)
@@ -65,8 +70,10 @@ class Settings:
     """Where the application's environment comes from: ACTIVATE, the path of a file, or UNIT and a unit's name."""
     database_url: str = field(default="", repr=False)
     gnupg_home: Path = Path()
-    watchdog_url: str = field(default="", repr=False)
-    clean_watchdog_url: str = field(default="", repr=False)
+    pings: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Templates of URLs, by event (see PINGS); those that are not set are left out."""
+    ping_log: bool = False
+    """Whether the end of a run's log goes with the ping."""
     lock_timeout: float = 5.0
     migration_wait: float = 10.0
     attempts: int = 5
@@ -218,8 +225,10 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         environment_source=source,
         database_url=get("DATABASE_URL"),
         gnupg_home=Path(get("GNUPG_HOME", str(state_path / "gnupg"))),
-        watchdog_url=get("WATCHDOG_URL"),
-        clean_watchdog_url=get("CLEAN_WATCHDOG_URL"),
+        pings={
+            event: url for event, former in PINGS.items() if (url := get(f"PING_{event.upper()}_URL") or get(former))
+        },
+        ping_log=choice("PING_LOG", "off", "on", "off") == "on",
         lock_timeout=number("LOCK_TIMEOUT", 5),
         migration_wait=number("MIGRATION_WAIT", 10),
         attempts=max(1, int(number("ATTEMPTS", 5))),

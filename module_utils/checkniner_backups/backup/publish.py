@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from ..errors import ArchiveError
@@ -29,6 +29,9 @@ CANDIDATE = "candidate.json"
 _PENDING = "pending"
 """A file in the state folder: the name of the archive whose upload has begun and not ended well. Locked by whoever
 sends it."""
+
+_CLOCK_WAS_FAST = timedelta(minutes=1)
+"""So far ahead of the clock, the newest archive's stamp cannot come from two runs in one second."""
 
 
 def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> LastBackup:
@@ -160,3 +163,20 @@ def newest_before(settings: Settings, last: LastBackup | None, foreign: str) -> 
     stamps = [archive.stamp for name in names if (archive := parse(name, ""))]
     # One of the future would have every archive of ours stamped after it.
     return max((stamp for stamp in stamps if stamp <= latest_stamp()), default=None)
+
+
+def stamp_after(timestamp: float, before: datetime | None) -> datetime:
+    """Given the snapshot's time (seconds since the epoch) and the newest archive's stamp, return one that sorts last.
+
+    Also when the clock was set back, or two runs fall into one second.
+    """
+    stamp = datetime.fromtimestamp(int(timestamp), timezone.utc)
+    if before is None or stamp > before:
+        return stamp
+    if before - stamp > _CLOCK_WAS_FAST:
+        log.warning(
+            "the newest archive is of %s UTC, %s ahead of this machine's clock: this one is stamped right after it, and"
+            " archives up to then have no true time; was the clock fast, or is it slow now?",
+            f"{before:%Y-%m-%d %H:%M:%S}", before - stamp,
+        )  # fmt: skip
+    return before + timedelta(seconds=1)

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,7 +33,7 @@ from . import changes
 from .changes import Verdict
 from .context import RunContext
 from .manifests import read_manifest, read_signature, signed, write_manifest
-from .publish import CANDIDATE, Seen, check_store, cut_off, drop_superseded, newest_before, upload
+from .publish import CANDIDATE, Seen, check_store, cut_off, drop_superseded, newest_before, stamp_after, upload
 
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest
@@ -45,8 +45,6 @@ log = logging.getLogger(__name__)
 
 DATASET = "dataset"
 """The folder of the members, in the folder that `check` fills."""
-_CLOCK_WAS_FAST = timedelta(minutes=1)
-"""So far ahead of the clock, the newest archive's stamp cannot come from two runs in one second."""
 
 
 @dataclass(frozen=True)
@@ -79,19 +77,23 @@ class Outcome:
 
 Keep = Callable[[Path, "Manifest"], object]
 """Is given the folder of a dataset, and its manifest, before the dataset is removed."""
+Begin = Callable[[], object]
 
 
-def tick(settings: Settings, *, force: bool = False, keep: Keep = lambda _folder, _manifest: None) -> Outcome:
+def tick(
+    settings: Settings, *, force: bool = False, keep: Keep = lambda _folder, _manifest: None, begin: Begin = int
+) -> Outcome:
     """Given the settings, save an archive if and only if the business data changed since the last one.
 
     :param force: save in any case
+    :param begin: called once the lock is held
     :param keep: called with each dataset that was dumped, after the upload if there is something to save
     :raises MissedChangeError: an archive was saved that the cheap checks had not asked for
     :raises PrefixConflictError: an archive was saved, for another server saves below the same prefix; or all is saved,
         and the store has an archive of the future
     :raises BackupsError: something failed; nothing is remembered as saved, and the next tick makes up for it
     """
-    with prepared(settings, force=force) as context:
+    with prepared(settings, force=force, begin=begin) as context:
         if verdict := check_snapshot(context):
             _tell_of_the_future(context)
             return Outcome(verdict, missing=context.saved.missing if context.saved else {})
@@ -144,7 +146,9 @@ def _import_uploader() -> None:
 
 
 @contextmanager
-def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) -> Iterator[RunContext]:
+def prepared(
+    settings: Settings, *, force: bool = False, patience: float = 0.0, begin: Begin = int
+) -> Iterator[RunContext]:
     """Given the settings, yield the run's context with the lock held.
 
     :param patience: seconds to wait for another run to end
@@ -156,6 +160,7 @@ def prepared(settings: Settings, *, force: bool = False, patience: float = 0.0) 
     os.umask(0o077)
     state = State(settings.state_path)
     with state.lock(patience):
+        begin()
         state.sweep()
         dsn, environment = application_dsn(settings)
         saved, why_not = changes.comparable(state.load(), settings.archive_settings(), dsn.database_id())
@@ -194,7 +199,7 @@ def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = l
         dataset, candidate = dumped.dataset, dumped.candidate
         before = newest_before(context.settings, context.state.load(), context.foreign)
         _keep_the_newest(context, dataset, dumped.apps, before)
-        manifest = dataset.manifest(context.settings.name, _stamp(candidate.at, before))
+        manifest = dataset.manifest(context.settings.name, stamp_after(candidate.at, before))
         if dumped.missing:
             known = context.state.load()
             last_whole = known.last_whole if known else ""
@@ -247,23 +252,6 @@ def package(settings: Settings, folder: Path) -> Packed:
     point_latest(packed.path)
     drop_superseded(settings, packed.path)
     return packed
-
-
-def _stamp(timestamp: float, before: datetime | None) -> datetime:
-    """Given the snapshot's time (seconds since the epoch) and the newest archive's stamp, return one that sorts last.
-
-    Also when the clock was set back, or two runs fall into one second.
-    """
-    stamp = datetime.fromtimestamp(int(timestamp), timezone.utc)
-    if before is None or stamp > before:
-        return stamp
-    if before - stamp > _CLOCK_WAS_FAST:
-        log.warning(
-            "the newest archive is of %s UTC, %s ahead of this machine's clock: this one is stamped right after it, and"
-            " archives up to then have no true time; was the clock fast, or is it slow now?",
-            f"{before:%Y-%m-%d %H:%M:%S}", before - stamp,
-        )  # fmt: skip
-    return before + timedelta(seconds=1)
 
 
 def _keep_the_newest(context: RunContext, dataset: Dataset, apps: Sequence[str], before: datetime | None) -> None:

@@ -22,6 +22,7 @@ from .terminal import Progress, as_json, human_size, table
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest
     from ..last_tick import LastTick
+    from ..monitoring.run import WatchedRun
 
 log = logging.getLogger(__name__)
 
@@ -30,29 +31,51 @@ NOT_WELL = 18
 
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
-    """One tick, then the watchdog: it hears of full successes only. How it ended is remembered for `status`."""
+    """One tick, told to those who are to know. How it ended is remembered for `status`."""
+    watched = _watched(settings)
     try:
-        _tick(settings, arguments)
+        outcome = _tick(settings, arguments, watched.begin if watched else int)
     except BusyError:
         raise  # that run remembers how it ends
     except BackupsError as error:
-        _remember(settings, error.exit_status, error.message, error.hint)
+        _ended(settings, watched, error.exit_status, error.message, error.hint)
         raise
     except KeyboardInterrupt as error:
-        _remember(settings, 128 + getattr(error, "number", 0), "it was stopped by a signal")
+        _ended(settings, watched, 128 + getattr(error, "number", 0), "it was stopped by a signal")
         raise
     except Exception as error:
-        _remember(settings, 1, f"a fault of ours: {type(error).__name__}: {error}", "please report it")
+        _ended(settings, watched, 1, f"a fault of ours: {type(error).__name__}: {error}", "please report it")
         raise
-    _remember(settings, 0)
+    _ended(settings, watched, 0, f"saved {outcome.key}" if outcome.key else str(outcome.verdict))
 
 
-def _remember(settings: Settings, status: int, message: str = "", hint: str = "") -> None:
+def _watched(settings: Settings, job: str = "") -> WatchedRun | None:
+    """Return who tells of this run; None where nobody is to know: then nothing is imported."""
+    if not settings.pings:
+        return None
+    from ..monitoring.run import WatchedRun
+
+    return WatchedRun(settings, job)
+
+
+def _ended(settings: Settings, watched: WatchedRun | None, status: int, message: str, hint: str = "") -> None:
+    """Remember how a tick has ended, and tell.
+
+    :raises WatchdogError: a success could not be told
+    """
     state = State(settings.state_path)
+    unheard = watched.end(0, message) if watched and status == 0 else None
+    if unheard:
+        status, message, hint = unheard.exit_status, unheard.message, unheard.hint
+    # A failure is remembered first: at a shutdown there may be no time for more.
     state.store_tick(next_tick(state.load_tick(), time.time(), status, message, hint))
+    if unheard:
+        raise unheard
+    if watched and status:
+        watched.fail(status, message, hint)
 
 
-def _tick(settings: Settings, arguments: argparse.Namespace) -> None:
+def _tick(settings: Settings, arguments: argparse.Namespace, begin: backups.Begin) -> backups.Outcome:
     kept = []
 
     def keep(dataset: Path, manifest: Manifest) -> None:
@@ -61,7 +84,7 @@ def _tick(settings: Settings, arguments: argparse.Namespace) -> None:
         kept.append(arguments.environment and keep_if_due(settings, dataset, manifest))
 
     try:
-        outcome = backups.tick(settings, keep=keep)
+        outcome = backups.tick(settings, keep=keep, begin=begin)
     finally:
         if any(kept):
             from ..rehearsal.queue import start_process
@@ -71,7 +94,7 @@ def _tick(settings: Settings, arguments: argparse.Namespace) -> None:
     for problem in _soon(settings):
         log.warning("%s", problem)
     outcome.require_whole()
-    _ping(settings.watchdog_url)
+    return outcome
 
 
 def backup(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -112,17 +135,18 @@ def fetch(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def clean(settings: Settings, arguments: argparse.Namespace) -> None:
-    """Remove old local archives, then ping their watchdog."""
+    """Remove old local archives, and tell those who are to know."""
     from ..maintenance.retention import clean as clean_up
+    from ..monitoring.events import CLEAN
+    from ..monitoring.run import told
 
-    cleaned = clean_up(settings, dry_run=arguments.dry_run)
-    if arguments.json:
-        _say(as_json(cleaned))
-    else:
+    with told(settings, CLEAN) as endings:
+        cleaned = clean_up(settings, dry_run=arguments.dry_run)
         verb = "would remove" if arguments.dry_run else "removed"
-        _say(f"{verb} {len(cleaned.removed)} local archives, kept {len(cleaned.kept)}")
-    if not arguments.dry_run:
-        _ping(settings.clean_watchdog_url)
+        sentence = f"{verb} {len(cleaned.removed)} local archives, kept {len(cleaned.kept)}"
+        _say(as_json(cleaned) if arguments.json else sentence)
+        if not arguments.dry_run:
+            endings.append((0, sentence))
 
 
 def status(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -162,6 +186,8 @@ def status(settings: Settings, arguments: argparse.Namespace) -> int:
 def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
     """Rehearse a restore on this machine. What would fail has an exit status of its own."""
     from ..last_rehearsal import REHEARSED
+    from ..monitoring.events import REHEARSAL
+    from ..monitoring.run import told
     from ..rehearsal.queue import due
     from ..rehearsal.rehearse import rehearse as run_rehearsal
 
@@ -170,7 +196,10 @@ def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
         return 0
     done = State(settings.state_path).load_rehearsal()
     if done is None or not arguments.if_due or due(done, done.schema, time.time(), settings.rehearse_every):
-        done = run_rehearsal(settings, kept=arguments.kept)
+        with told(settings, REHEARSAL) as endings:
+            done = run_rehearsal(settings, kept=arguments.kept)
+            if done:
+                endings.append((0 if done.verdict == REHEARSED else RehearsalError.exit_status, done.sentence()))
     if done is None:  # nothing was kept
         return 0
     log.info("%s", done.sentence())
@@ -241,13 +270,6 @@ def _life(key: Mapping[str, Any]) -> str:
         return "cannot be used"
     days = key["days_left"]
     return "does not expire" if days is None else f"expires in {days:.0f} days"
-
-
-def _ping(url: str) -> None:
-    if url:
-        from ..system.watchdog import ping
-
-        ping(url)
 
 
 def _say(text: str) -> None:

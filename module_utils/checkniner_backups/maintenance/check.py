@@ -49,6 +49,17 @@ def open_passwords(settings: Settings, environment: Mapping[str, str]) -> list[s
     return []
 
 
+def _check_pings(settings: Settings) -> None:
+    """Return if each ping's template can be used.
+
+    :raises SettingsError: one cannot; the message names the variable
+    """
+    if settings.pings:
+        from ..monitoring.events import TICK, EventPings
+
+        EventPings(TICK, settings.pings).check()
+
+
 def check(settings: Settings) -> list[str]:
     """Given the settings, try the parts one by one; return one line about each.
 
@@ -63,6 +74,7 @@ def check(settings: Settings) -> list[str]:
     from ..storage.s3 import Store
 
     check_user()
+    _check_pings(settings)
     lines = []
     dsn, environment = application_dsn(settings)
     with connect_directly(dsn) as connection:

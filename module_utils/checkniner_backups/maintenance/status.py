@@ -118,7 +118,9 @@ def _tick_problems(settings: Settings, tick: LastTick | None, now: float) -> lis
         problems.append(
             f"the last tick ended {human_age(now - tick.at)}: is cron at work, and the owner's crontab in place?"
         )
-    if tick.status:
+    if tick.status and not tick.failing_since:
+        problems.append(f"the last tick was good, but {tick.message}")
+    elif tick.status:
         good = f"the last good one ended {human_age(now - tick.good_at)}" if tick.good_at else "none was good yet"
         hint = f". {tick.hint}" if tick.hint else ""
         problems.append(

@@ -1,1 +1,1 @@
-"""The operating system: accounts, files that outlive nobody, pipes, HTTP, the watchdog, timestamps."""
+"""The operating system: accounts, files that outlive nobody, pipes, HTTP, timestamps."""
