@@ -74,6 +74,8 @@ class Settings:
     """Templates of URLs, by event (see PINGS); those that are not set are left out."""
     ping_log: bool = False
     """Whether the end of a run's log goes with the ping."""
+    on_failure_commands: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
+    """Argument lists, run when ticks begin to fail and when they are well again."""
     lock_timeout: float = 5.0
     migration_wait: float = 10.0
     attempts: int = 5
@@ -228,6 +230,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         pings={
             event: url for event, former in PINGS.items() if (url := get(f"PING_{event.upper()}_URL") or get(former))
         },
+        on_failure_commands=_commands(get("ON_FAILURE_COMMANDS")),
         ping_log=choice("PING_LOG", "off", "on", "off") == "on",
         lock_timeout=number("LOCK_TIMEOUT", 5),
         migration_wait=number("MIGRATION_WAIT", 10),
@@ -242,6 +245,21 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         skip_settings=choice("SKIP_SETTINGS", "off", "on", "off") == "on",
         store_check_every=number("STORE_CHECK_EVERY", number("STORE_LOOK_EVERY", 3600)),
     )
+
+
+def _commands(text: str) -> tuple[tuple[str, ...], ...]:
+    """Given JSON, return the argument lists in it."""
+    try:
+        found = json.loads(text or "[]")
+        if not isinstance(found, list) or not all(isinstance(argv, list) and argv and argv[0] for argv in found):
+            raise ValueError
+        if not all(isinstance(word, str) for argv in found for word in argv):
+            raise ValueError
+    except ValueError:
+        raise SettingsError(
+            f"{PREFIX}ON_FAILURE_COMMANDS holds no list of commands", 'write JSON, such as [["mail", "me@example.org"]]'
+        ) from None
+    return tuple(map(tuple, found))
 
 
 def _check_recipients(recipients: tuple[str, ...]) -> None:

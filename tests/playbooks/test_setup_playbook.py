@@ -54,6 +54,11 @@ def wrong(operated: Operated) -> dict[str, tuple[dict[str, Any], str]]:
         "a key that cannot encrypt": (of(signing), "cannot encrypt"),
         "the owner": ({"owner": "root"}, "root and postgres are refused"),
         "no virtualenv": ({"virtualenv": "/nonexistent"}, "finds no /nonexistent/bin/activate"),
+        "a placeholder that means nothing": (
+            {"ping_failure_url": "https://example.org/{statsu}"},
+            "checkniner_backups_ping_failure_url holds an unknown placeholder {statsu}",
+        ),
+        "a command that is no list": ({"on_failure_commands": ["mail me"]}, "must be a list of commands"),
         "a bucket that does not exist": ({"s3_bucket_name": "no-such-bucket"}, "no such bucket"),
         "an app that does not exist": ({"business_apps": ["checkuots"]}, "the application has no app checkuots"),
     }

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from checkniner_backups.settings import from_environment, read_environment_file
 
 from tests.plugins.operated import Operated
 
@@ -60,6 +61,20 @@ def test_config_writes_the_settings_and_nothing_else(changed: Operated) -> None:
     assert LINE not in said
     assert changed.stored() == stored
     assert "changed=0" in play(changed, "config")
+
+
+def test_config_hands_on_who_is_told(changed: Operated) -> None:
+    commands = [["sh", "-c", 'it\'s a "quoted" $word\nand a line'], ["mail", 7]]
+    given = {"ping_start_url": "https://example.org/it's/{rid}", "ping_log": True, "on_failure_commands": commands}
+    changed.control.variables.update({f"checkniner_backups_{name}": value for name, value in given.items()})
+    said = play(changed, "config")
+    assert environment_file(changed).stat().st_mode & 0o777 == 0o600
+    settings = from_environment(read_environment_file(environment_file(changed)))
+    assert settings.pings["start"] == given["ping_start_url"]
+    assert settings.pings["success"] == changed.control.variables["checkniner_backups_watchdog_url"]
+    assert settings.ping_log
+    assert settings.on_failure_commands == (tuple(commands[0]), ("mail", "7"))
+    assert "https://example.org/it" not in said
 
 
 def test_schedule_sees_to_the_crontab_and_nothing_else(changed: Operated) -> None:

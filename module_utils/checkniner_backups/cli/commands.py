@@ -68,11 +68,18 @@ def _ended(settings: Settings, watched: WatchedRun | None, status: int, message:
     if unheard:
         status, message, hint = unheard.exit_status, unheard.message, unheard.hint
     # A failure is remembered first: at a shutdown there may be no time for more.
-    state.store_tick(next_tick(state.load_tick(), time.time(), status, message, hint))
+    before = state.load_tick()
+    after = next_tick(before, time.time(), status, message, hint)
+    state.store_tick(after)
+    if watched and status and not unheard:
+        watched.fail(status, message, hint)
+    if settings.on_failure_commands and (status or not before or before.status):  # the idle tick imports nothing
+        from ..monitoring import commands as own
+
+        if event := own.event_between(before, after):
+            own.run_commands(settings, event, before, after)
     if unheard:
         raise unheard
-    if watched and status:
-        watched.fail(status, message, hint)
 
 
 def _tick(settings: Settings, arguments: argparse.Namespace, begin: backups.Begin) -> backups.Outcome:
