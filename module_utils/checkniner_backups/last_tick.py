@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 
 from .errors import WatchdogError
 
@@ -20,6 +21,10 @@ class LastTick:
     :param hint: what to do about it
     :param good_at: when the last tick ended that was a full success
     :param failing_since: when the first of the failures ended that came after it; 0 where the last tick was no failure
+    :param seconds: that it took
+    :param runs: ticks that have ended so far
+    :param failed_runs: those of them that failed
+    :param key_expiry: when each encryption key expires, by fingerprint; 0 for never
     """
 
     at: float
@@ -28,18 +33,41 @@ class LastTick:
     hint: str = ""
     good_at: float = 0.0
     failing_since: float = 0.0
+    seconds: float = 0.0
+    runs: int = 0
+    failed_runs: int = 0
+    key_expiry: Mapping[str, float] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return this as JSON."""
         return json.dumps({"version": _VERSION, **asdict(self)})
 
 
-def next_tick(before: LastTick | None, now: float, status: int, message: str = "", hint: str = "") -> LastTick:
-    """Given what was remembered, and how a tick has ended now, return what to remember."""
-    if status in (0, WatchdogError.exit_status):  # who could not be told of a success does not undo it
-        return LastTick(now, status, message if status else "", hint, good_at=now)
-    since = before.failing_since if before and before.failing_since else now
-    return LastTick(now, status, message, hint, before.good_at if before else 0.0, since)
+def next_tick(
+    before: LastTick | None,
+    now: float,
+    status: int,
+    message: str = "",
+    hint: str = "",
+    *,
+    seconds: float = 0.0,
+    key_expiry: Mapping[str, float] | None = None,
+) -> LastTick:
+    """Given what was remembered, and how a tick has ended now, return what to remember.
+
+    :param seconds: that the tick took
+    :param key_expiry: by fingerprint, where this tick has looked at the keys
+    """
+    before = before or LastTick(0.0, 0)
+    # Who could not be told of a success does not undo it.
+    good = status in (0, WatchdogError.exit_status)
+    return LastTick(
+        now, status, message if status else "", hint if status else "",
+        good_at=now if good else before.good_at,
+        failing_since=0.0 if good else before.failing_since or now,
+        seconds=seconds, runs=before.runs + 1, failed_runs=before.failed_runs + (not good),
+        key_expiry=before.key_expiry if key_expiry is None else key_expiry,
+    )  # fmt: skip
 
 
 def parse_tick(text: str) -> LastTick | None:
@@ -49,6 +77,16 @@ def parse_tick(text: str) -> LastTick | None:
         if data.pop("version") != _VERSION:
             return None
         found = LastTick(**data)
-        return found if min(found.at, found.good_at, found.failing_since, found.status) >= 0 else None
+        numbers = (
+            found.at,
+            found.good_at,
+            found.failing_since,
+            found.status,
+            found.seconds,
+            found.runs,
+            found.failed_runs,
+        )
+        whole = min(*numbers, *map(float, found.key_expiry.values())) >= 0
+        return found if whole else None
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None

@@ -74,6 +74,8 @@ class Settings:
     """Templates of URLs, by event (see PINGS); those that are not set are left out."""
     ping_log: bool = False
     """Whether the end of a run's log goes with the ping."""
+    metrics_file: Path | None = None
+    """Where each tick writes its metrics for Prometheus; None: nowhere."""
     on_failure_commands: tuple[tuple[str, ...], ...] = field(default=(), repr=False)
     """Argument lists, run when ticks begin to fail and when they are well again."""
     lock_timeout: float = 5.0
@@ -230,6 +232,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         pings={
             event: url for event, former in PINGS.items() if (url := get(f"PING_{event.upper()}_URL") or get(former))
         },
+        metrics_file=Path(text) if (text := get("METRICS_FILE")) else None,
         on_failure_commands=_commands(get("ON_FAILURE_COMMANDS")),
         ping_log=choice("PING_LOG", "off", "on", "off") == "on",
         lock_timeout=number("LOCK_TIMEOUT", 5),

@@ -134,17 +134,21 @@ class State:
         except OSError:
             return None
 
-    def store_tick(self, tick: LastTick) -> None:
+    def store_tick(self, tick: LastTick) -> bool:
         """Remember how a tick ended. Every tick does, so it costs no wait for the disk; a full one is no new
-        failure."""
-        with suppress(OSError):
+        failure. Return whether the state folder is this user's; where it is not, nothing is remembered."""
+        try:
             if self.folder.stat().st_uid != os.geteuid():
-                return  # refused as the wrong user: it leaves no file of that user's behind
+                return False  # refused as the wrong user: it leaves no file of that user's behind
+        except OSError:
+            return False
+        with suppress(OSError):
             # In place: one that a power cut has damaged is one that is not known.
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
             with os.fdopen(os.open(self.folder / _TICK, flags, 0o600), "w") as file:
                 file.write(tick.to_json())
                 file.truncate()
+        return True
 
     def load_rehearsal(self) -> LastRehearsal | None:
         """Return the last rehearsal, or None where none is known."""

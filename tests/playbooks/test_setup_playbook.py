@@ -59,6 +59,7 @@ def wrong(operated: Operated) -> dict[str, tuple[dict[str, Any], str]]:
             "checkniner_backups_ping_failure_url holds an unknown placeholder {statsu}",
         ),
         "a command that is no list": ({"on_failure_commands": ["mail me"]}, "must be a list of commands"),
+        "metrics in no folder": ({"metrics_file": "metrics.prom"}, "must be an absolute path that ends in .prom"),
         "a bucket that does not exist": ({"s3_bucket_name": "no-such-bucket"}, "no such bucket"),
         "an app that does not exist": ({"business_apps": ["checkuots"]}, "the application has no app checkuots"),
     }
@@ -66,6 +67,7 @@ def wrong(operated: Operated) -> dict[str, tuple[dict[str, Any], str]]:
 
 # One play each takes its time; what else can be wrong with a key is tried without Ansible in test_gpg_keys.py.
 NAMES = ("a private key", "an expired key", "a key that cannot encrypt", "the owner", "no virtualenv",
+         "a placeholder that means nothing", "a command that is no list", "metrics in no folder",
          "a bucket that does not exist", "an app that does not exist")  # fmt: skip
 
 

@@ -65,7 +65,9 @@ def test_config_writes_the_settings_and_nothing_else(changed: Operated) -> None:
 
 def test_config_hands_on_who_is_told(changed: Operated) -> None:
     commands = [["sh", "-c", 'it\'s a "quoted" $word\nand a line'], ["mail", 7]]
-    given = {"ping_start_url": "https://example.org/it's/{rid}", "ping_log": True, "on_failure_commands": commands}
+    metrics = f"{changed.state_path}/checkniner.prom"
+    given = {"ping_start_url": "https://example.org/it's/{rid}", "ping_log": True, "on_failure_commands": commands,
+             "metrics_file": metrics}  # fmt: skip
     changed.control.variables.update({f"checkniner_backups_{name}": value for name, value in given.items()})
     said = play(changed, "config")
     assert environment_file(changed).stat().st_mode & 0o777 == 0o600
@@ -73,6 +75,7 @@ def test_config_hands_on_who_is_told(changed: Operated) -> None:
     assert settings.pings["start"] == given["ping_start_url"]
     assert settings.pings["success"] == changed.control.variables["checkniner_backups_watchdog_url"]
     assert settings.ping_log
+    assert settings.metrics_file == Path(metrics)
     assert settings.on_failure_commands == (tuple(commands[0]), ("mail", "7"))
     assert "https://example.org/it" not in said
 

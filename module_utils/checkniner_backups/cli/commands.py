@@ -9,20 +9,16 @@ import time
 from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..backup import tick as backups
-from ..errors import BackupsError, BusyError, RehearsalError
-from ..last_tick import next_tick
+from ..errors import RehearsalError
 from ..settings import Settings
 from ..state import State
 from .terminal import Progress, as_json, human_size, table
 
 if TYPE_CHECKING:
-    from ..archive.manifest import Manifest
     from ..last_tick import LastTick
-    from ..monitoring.run import WatchedRun
 
 log = logging.getLogger(__name__)
 
@@ -30,84 +26,10 @@ NOT_WELL = 18
 """Exit status of `status` where something is wrong: no other command has it."""
 
 
-def run(settings: Settings, arguments: argparse.Namespace) -> None:
-    """One tick, told to those who are to know. How it ended is remembered for `status`."""
-    watched = _watched(settings)
-    try:
-        outcome = _tick(settings, arguments, watched.begin if watched else int)
-    except BusyError:
-        raise  # that run remembers how it ends
-    except BackupsError as error:
-        _ended(settings, watched, error.exit_status, error.message, error.hint)
-        raise
-    except KeyboardInterrupt as error:
-        _ended(settings, watched, 128 + getattr(error, "number", 0), "it was stopped by a signal")
-        raise
-    except Exception as error:
-        _ended(settings, watched, 1, f"a fault of ours: {type(error).__name__}: {error}", "please report it")
-        raise
-    _ended(settings, watched, 0, f"saved {outcome.key}" if outcome.key else str(outcome.verdict))
-
-
-def _watched(settings: Settings, job: str = "") -> WatchedRun | None:
-    """Return who tells of this run; None where nobody is to know: then nothing is imported."""
-    if not settings.pings:
-        return None
-    from ..monitoring.run import WatchedRun
-
-    return WatchedRun(settings, job)
-
-
-def _ended(settings: Settings, watched: WatchedRun | None, status: int, message: str, hint: str = "") -> None:
-    """Remember how a tick has ended, and tell.
-
-    :raises WatchdogError: a success could not be told
-    """
-    state = State(settings.state_path)
-    unheard = watched.end(0, message) if watched and status == 0 else None
-    if unheard:
-        status, message, hint = unheard.exit_status, unheard.message, unheard.hint
-    # A failure is remembered first: at a shutdown there may be no time for more.
-    before = state.load_tick()
-    after = next_tick(before, time.time(), status, message, hint)
-    state.store_tick(after)
-    if watched and status and not unheard:
-        watched.fail(status, message, hint)
-    if settings.on_failure_commands and (status or not before or before.status):  # the idle tick imports nothing
-        from ..monitoring import commands as own
-
-        if event := own.event_between(before, after):
-            own.run_commands(settings, event, before, after)
-    if unheard:
-        raise unheard
-
-
-def _tick(settings: Settings, arguments: argparse.Namespace, begin: backups.Begin) -> backups.Outcome:
-    kept = []
-
-    def keep(dataset: Path, manifest: Manifest) -> None:
-        from ..rehearsal.queue import keep_if_due
-
-        kept.append(arguments.environment and keep_if_due(settings, dataset, manifest))
-
-    try:
-        outcome = backups.tick(settings, keep=keep, begin=begin)
-    finally:
-        if any(kept):
-            from ..rehearsal.queue import start_process
-
-            start_process(arguments.environment)
-    _report(outcome, arguments)
-    for problem in _soon(settings):
-        log.warning("%s", problem)
-    outcome.require_whole()
-    return outcome
-
-
 def backup(settings: Settings, arguments: argparse.Namespace) -> None:
     """A backup by hand."""
     outcome = backups.tick(settings, force=arguments.force)
-    _report(outcome, arguments)
+    report(outcome, arguments)
     outcome.require_whole()
 
 
@@ -244,7 +166,8 @@ def execute(settings: Settings, arguments: argparse.Namespace) -> int:
     return status
 
 
-def _report(outcome: backups.Outcome, arguments: argparse.Namespace) -> None:
+def report(outcome: backups.Outcome, arguments: argparse.Namespace) -> None:
+    """Given what a tick came to, show it."""
     log.info("%s", outcome.verdict)
     if outcome.key:
         log.info("saved %s (%s)", outcome.key, human_size(outcome.size))
@@ -263,13 +186,6 @@ def _report(outcome: backups.Outcome, arguments: argparse.Namespace) -> None:
                 }
             )
         )
-
-
-def _soon(settings: Settings) -> list[str]:
-    """Return warnings about keys, on the ticks that did some work anyway: an idle tick starts no gpg."""
-    from ..maintenance.status import key_problems
-
-    return key_problems(settings) if "gnupg" in sys.modules else []
 
 
 def _life(key: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from types import FrameType
 from .. import __version__
 from ..errors import BackupsError, DiskError, exit_statuses, printable
 from ..settings import Settings, from_environment, read_environment_file
-from . import commands
+from . import commands, scheduled
 from . import restore as commands_restore
 
 log = logging.getLogger(__name__)
@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _log_to_stderr(arguments.verbose)
     _heed_signals()
     try:
-        if arguments.run is commands.run:
+        if arguments.run is scheduled.run:
             signal.alarm(_LONGEST_RUN)
         return arguments.run(_settings(arguments.environment), arguments) or 0
     except BackupsError as error:
@@ -138,9 +138,9 @@ def _parser() -> argparse.ArgumentParser:
     def json_option(made: argparse.ArgumentParser) -> None:
         made.add_argument("--json", action="store_true", help="write JSON to standard output")
 
-    made = command("run", commands.run, "one tick: save an archive if the data changed, then ping the watchdog")
+    made = command("run", scheduled.run, "one tick: save an archive if the data changed, then tell how it went")
     json_option(made)
-    made = command("backup", commands.backup, "the same by hand, without the watchdog")
+    made = command("backup", commands.backup, "the same by hand, telling nobody")
     made.add_argument("--force", action="store_true", help="save an archive even if nothing changed")
     json_option(made)
     made = command("list", commands.list_archives, "the archives in the store, newest first")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +12,7 @@ from ..backup.changes import MIGRATIONS_TABLE
 from ..backup.coverage import coverage
 from ..django_app.environment import check_user
 from ..django_app.sources import application_dsn, owner_dsn
-from ..errors import DatabaseError
+from ..errors import DatabaseError, SettingsError
 from ..postgres.dsn import dump_program, parse_url
 from ..postgres.extensions import unloadable_rows
 from ..postgres.metadata import database_metadata
@@ -49,11 +50,17 @@ def open_passwords(settings: Settings, environment: Mapping[str, str]) -> list[s
     return []
 
 
-def _check_pings(settings: Settings) -> None:
-    """Return if each ping's template can be used.
+def _check_monitoring(settings: Settings) -> None:
+    """Return if each ping's template can be used, and the metrics can be written.
 
-    :raises SettingsError: one cannot; the message names the variable
+    :raises SettingsError: one cannot; the message names the variable or the folder
     """
+    metrics = settings.metrics_file
+    if metrics and not (metrics.parent.is_dir() and os.access(metrics.parent, os.W_OK | os.X_OK)):
+        raise SettingsError(
+            f"the metrics cannot be written into {metrics.parent}",
+            "the owner must be able to make files in that folder: docs/monitoring.md has a command for it",
+        )
     if settings.pings:
         from ..monitoring.events import TICK, EventPings
 
@@ -74,7 +81,7 @@ def check(settings: Settings) -> list[str]:
     from ..storage.s3 import Store
 
     check_user()
-    _check_pings(settings)
+    _check_monitoring(settings)
     lines = []
     dsn, environment = application_dsn(settings)
     with connect_directly(dsn) as connection:

@@ -85,7 +85,7 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         last_size=saved.size if saved else None,
         last_saved_age=now - saved.at if saved else None,
         last_full_check_age=now - saved.full_check_at if saved else None,
-        keys=tuple(_keys(settings)),
+        keys=tuple(keys_of(settings)),
         local_archives=len(list(folder.glob("*T*.tar.gz*"))) if folder.is_dir() else 0,
         problems=tuple(problems),
         last_good_drill_age=drilled,
@@ -169,23 +169,30 @@ def _last_drill(settings: Settings, now: float) -> float | None:
 
 def key_problems(settings: Settings) -> list[str]:
     """Given the settings, return what is or will soon be wrong with the keys, one text each."""
-    return [key["problem"] for key in _keys(settings) if key["problem"]]
+    return [key["problem"] for key in keys_of(settings) if key["problem"]]
 
 
-def _keys(settings: Settings) -> list[dict[str, Any]]:
+def keys_of(settings: Settings) -> list[dict[str, Any]]:
+    """Given the settings, return what is known of each key.
+
+    `expires` is in seconds since the epoch, UTC; 0 for never, or where the key cannot be used.
+    """
     if not settings.encryption:
         return []
     from ..openpgp.keyring import Keyring
 
     found = []
     for fingerprint in settings.recipients:
-        days, problem, usable = None, "", False
+        days, expires, problem, usable = None, 0.0, "", False
         try:
-            days = Keyring(settings.gnupg_home).usable_for_encryption(fingerprint).days_left
+            key = Keyring(settings.gnupg_home).usable_for_encryption(fingerprint)
+            days, expires = key.days_left, key.expires.timestamp() if key.expires else 0.0
             usable = True
             if days is not None and days < WARN_DAYS:
                 problem = f"key {fingerprint} expires in {days:.0f} days: backups will stop then"
         except BackupsError as error:
             problem = error.message
-        found.append({"fingerprint": fingerprint, "days_left": days, "usable": usable, "problem": problem})
+        found.append(
+            {"fingerprint": fingerprint, "days_left": days, "expires": expires, "usable": usable, "problem": problem}
+        )
     return found

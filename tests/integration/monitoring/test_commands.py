@@ -35,7 +35,8 @@ def events(told: Path) -> list[str]:
 def broken(server: Server, reason: str = "/does/not/exist") -> CompletedProcess[str]:
     """Run a tick that fails."""
     server.write_environment(CHECKNINER_BACKUPS_ENVIRONMENT_SOURCE=reason)
-    done = server.run("run", check=False)
+    argv = [server.command, "--environment", server.environment_file, "run"]
+    done = server.application.owner.run(argv, check=False, environment={"ANOTHER": "secret of cron's"})
     assert done.returncode == 4
     server.write_environment(CHECKNINER_BACKUPS_ENVIRONMENT_SOURCE="activate")
     return done

@@ -1,0 +1,120 @@
+"""The command that cron runs: one tick, remembered and told. A tick that finds nothing imports nothing that it can do
+without."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..backup import tick as backups
+from ..errors import BackupsError, BusyError
+from ..last_tick import next_tick
+from ..settings import Settings
+from ..state import State
+from .commands import report
+
+if TYPE_CHECKING:
+    from ..archive.manifest import Manifest
+    from ..monitoring.run import WatchedRun
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings, arguments: argparse.Namespace) -> None:
+    """One tick, told to those who are to know. How it ended is remembered for `status`."""
+    this = _Tick(settings)
+    try:
+        outcome = this.work(arguments)
+    except BusyError:
+        raise  # that run remembers how it ends
+    except BackupsError as error:
+        this.ended(error.exit_status, error.message, error.hint)
+        raise
+    except KeyboardInterrupt as error:
+        this.ended(128 + getattr(error, "number", 0), "it was stopped by a signal")
+        raise
+    except Exception as error:
+        this.ended(1, f"a fault of ours: {type(error).__name__}: {error}", "please report it")
+        raise
+    this.ended(0, f"saved {outcome.key}" if outcome.key else str(outcome.verdict))
+
+
+class _Tick:
+    """One tick, from its beginning to the last who is told of its end."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._began = time.monotonic()
+        self._key_expiry: dict[str, float] | None = None
+        self._watched: WatchedRun | None = None
+        if settings.pings:
+            from ..monitoring.run import WatchedRun
+
+            self._watched = WatchedRun(settings)
+
+    def work(self, arguments: argparse.Namespace) -> backups.Outcome:
+        """Do the work, and return what it came to.
+
+        :raises BackupsError: it is no full success
+        """
+        settings, kept = self._settings, []
+
+        def keep(dataset: Path, manifest: Manifest) -> None:
+            from ..rehearsal.queue import keep_if_due
+
+            kept.append(arguments.environment and keep_if_due(settings, dataset, manifest))
+
+        try:
+            outcome = backups.tick(settings, keep=keep, begin=self._watched.begin if self._watched else int)
+        finally:
+            if any(kept):
+                from ..rehearsal.queue import start_process
+
+                start_process(arguments.environment)
+        report(outcome, arguments)
+        if "gnupg" in sys.modules:  # this tick did some work anyway: an idle one starts no gpg
+            self._look_at_keys()
+        outcome.require_whole()
+        return outcome
+
+    def _look_at_keys(self) -> None:
+        from ..maintenance.status import keys_of
+
+        keys = keys_of(self._settings)
+        self._key_expiry = {key["fingerprint"]: key["expires"] for key in keys}
+        for key in keys:
+            if key["problem"]:
+                log.warning("%s", key["problem"])
+
+    def ended(self, status: int, message: str, hint: str = "") -> None:
+        """Remember how the tick has ended, and tell.
+
+        :raises WatchdogError: a success could not be told
+        """
+        settings, state, watched = self._settings, State(self._settings.state_path), self._watched
+        unheard = watched.end(0, message) if watched and status == 0 else None
+        if unheard:
+            status, message, hint = unheard.exit_status, unheard.message, unheard.hint
+        # A failure is remembered first: at a shutdown there may be no time for more.
+        before = state.load_tick()
+        seconds = time.monotonic() - self._began
+        after = next_tick(before, time.time(), status, message, hint, seconds=seconds, key_expiry=self._key_expiry)
+        ours = state.store_tick(after)
+        if ours and settings.metrics_file:
+            from ..monitoring.metrics import write_metrics
+
+            write_metrics(settings, state, after)
+        if watched and status and not unheard:
+            watched.fail(status, message, hint)
+        # Only as the owner, for the owner may write what the commands are. Where nothing is new, nothing is imported.
+        if ours and settings.on_failure_commands and (status or before is None or before.status):
+            from ..monitoring import commands
+
+            if event := commands.event_between(before, after):
+                commands.run_commands(settings, event, before, after)
+        if unheard:
+            raise unheard
