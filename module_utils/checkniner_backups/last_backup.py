@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 _VERSION = 1
+_TOLD = 7 * 86400.0
+"""Seconds that a sudden loss of rows is told."""
 _FORMER = {
     "full_look_at": "full_check_at",
     "mark": "snapshot_token",
@@ -49,6 +51,33 @@ class RowVersions:
     writes: dict[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Shrinkage:
+    """A table that has lost many of its rows between two archives.
+
+    :param before: rows that it had
+    :param now: rows that it has
+    :param at: when that was seen, seconds since the epoch, UTC
+    :param key: of the newest archive that holds the rows
+    """
+
+    before: int
+    now: int
+    at: float
+    key: str
+
+    def stands(self, now: float) -> bool:
+        """Given the time, return whether it still is to be told: for a week at most."""
+        return now - self.at < _TOLD
+
+    def sentence(self, table: str) -> str:
+        """Given the table's name, return what has happened and where the rows are."""
+        return (
+            f"{table} has lost {self.before - self.now:,} of its {self.before:,} rows; if that was an accident,"
+            f" {self.key} still holds them, and if not, checkniner-backups backup --force ends this message"
+        )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
     """What is to be remembered of an archive that is not published yet. Times are seconds since the epoch, UTC.
@@ -68,6 +97,8 @@ class Candidate:
     :param warnings: what is outside of this archive, or may change unnoticed; one text each
     :param missing: the apps whose fixture the archive lacks, with the reason
     :param inexact: the apps whose fixture is not exact, with what is not
+    :param rows: how many rows each business table holds, by quoted name
+    :param shrunk: the business tables that have lost many of their rows, by quoted name
     :param last_whole: key of the newest archive that lacked nothing; empty where there is none
     :param unsigned: why the archive is not signed; empty where it is
     :param row_versions: the newest at which the business tables were known to hold what `fingerprint` tells
@@ -90,6 +121,8 @@ class Candidate:
     last_whole: str = ""
     unsigned: str = ""
     row_versions: RowVersions = field(default_factory=RowVersions)
+    rows: dict[str, int] = field(default_factory=dict)
+    shrunk: dict[str, Shrinkage] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return this as JSON."""
@@ -138,6 +171,7 @@ def parse(text: str, kind: type[_Remembered]) -> _Remembered | None:
                 data[name] = data.pop(former)
         data["fingerprint"] = Fingerprint(**data["fingerprint"])
         data["row_versions"] = RowVersions(**data.get("row_versions", {}))
+        data["shrunk"] = {table: Shrinkage(**each) for table, each in data.get("shrunk", {}).items()}
         data["business_tables"] = tuple(data["business_tables"])
         data["warnings"] = tuple(data.get("warnings", ()))
         for name in data.keys() & {"at", "full_check_at", "seen_in_store_at"}:

@@ -85,6 +85,8 @@ class Settings:
     store_check_every: float = 3600.0
     late_after: float = 1800.0
     """Seconds without the end of a tick after which `status` calls it late: a dead cron looks like that."""
+    shrink_percent: float = 50.0
+    """Percent of a business table's rows that are gone between two archives from which on that is told; 0: never."""
     rehearsal: str = "full"
     """Whether restores are rehearsed on this server: `full`, `sql` (the application's code is not run), or `none`."""
     rehearse_every: float = 604800.0
@@ -240,6 +242,7 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
         attempts=max(1, int(number("ATTEMPTS", 5))),
         full_check_every=number("FULL_CHECK_EVERY", number("FULL_LOOK_EVERY", 86400)),
         late_after=number("LATE_AFTER", 1800),
+        shrink_percent=number("SHRINK_PERCENT", 50, most=101),
         rehearsal=choice("REHEARSAL", "full", "full", "sql", "none"),
         rehearse_every=number("REHEARSE_EVERY", 604800),
         rehearsal_timeout=number("REHEARSAL_TIMEOUT", 7200),

@@ -9,6 +9,7 @@ from ..archive.manifest import fixture_name
 from ..last_backup import Candidate
 from . import changes
 from .context import RunContext
+from .shrinking import row_counts
 
 if TYPE_CHECKING:
     from ..django_app.registry import Registry
@@ -59,6 +60,7 @@ def with_fixtures(
         full_check_at=timestamp, django=registry.django,
         migrations_table=migrations, warnings=tuple(counted.warnings()),
         missing=dict(report.missing) if report else {},
+        rows=row_counts(snapshot, names, dataset.digests),
         inexact={app: list(lines) for app, lines in report.inexact.items()} if report else {},
     )  # fmt: skip
 
@@ -77,5 +79,6 @@ def without_django(
         snapshot_token=snapshot.token, business_tables=names, ignored=ignored,
         fingerprint=taken.fingerprint, row_versions=taken.row_versions, fixtures={},
         full_check_at=timestamp, django=last.django if last else "", migrations_table=migrations,
+        rows=row_counts(snapshot, names, dataset.digests),
         missing=dict.fromkeys(sorted({*last.fixtures, *last.missing}) if last else [EVERY_APP], broken),
     )  # fmt: skip

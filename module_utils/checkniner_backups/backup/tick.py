@@ -34,6 +34,7 @@ from .changes import Verdict
 from .context import RunContext
 from .manifests import read_manifest, read_signature, signed, write_manifest
 from .publish import CANDIDATE, Seen, check_store, cut_off, drop_superseded, newest_before, stamp_after, upload
+from .shrinking import sentences, shrunken
 
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest
@@ -52,6 +53,7 @@ class Outcome:
     """What a run did. `size` is in bytes; `key` is empty where nothing was saved.
 
     :param missing: the apps whose fixture the newest archive lacks, with the reason: no full success
+    :param shrunk: a sentence on each business table that has suddenly lost many rows
     """
 
     verdict: Verdict
@@ -59,6 +61,7 @@ class Outcome:
     size: int = 0
     sha256: str = ""
     missing: Mapping[str, str] = field(default_factory=dict)
+    shrunk: tuple[str, ...] = ()
 
     def require_whole(self) -> None:
         """Return if no fixture is missing.
@@ -121,7 +124,7 @@ def tick(
             " deployed (a serializer of its own, a library); if not, this is a fault of ours: please report it",
         )
     _tell_of_the_future(context)
-    return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256, dumped.missing)
+    return Outcome(dumped.verdict, saved.key, saved.size, saved.sha256, dumped.missing, tuple(sentences(saved)))
 
 
 def _tell_of_the_future(context: RunContext) -> None:
@@ -206,6 +209,9 @@ def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = l
             told = {"missing": dict(dumped.missing), "last_whole": last_whole}
             manifest = replace(manifest, fixtures={**manifest.fixtures, **told})
             candidate = replace(candidate, last_whole=last_whole)
+        shrunk = shrunken(context.state.load(), candidate.rows, candidate.at, context.settings.shrink_percent,
+                          acknowledged=context.force)  # fmt: skip
+        candidate = replace(candidate, shrunk=shrunk)
         if rehearsal := context.state.load_rehearsal():
             manifest = replace(manifest, rehearsal=rehearsal.for_manifest())
         name = file_name(manifest.created, context.settings.encryption)
@@ -214,6 +220,8 @@ def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = l
         write_manifest(folder, manifest, signature)
         write_durably(folder / CANDIDATE, candidate.to_json().encode())
         if dumped.verdict.changed:
+            for sentence in sentences(candidate):
+                log.warning("%s", sentence)
             _warn(context, dataset)
     return dumped
 

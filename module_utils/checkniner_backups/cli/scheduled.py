@@ -40,7 +40,8 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     except Exception as error:
         this.ended(1, f"a fault of ours: {type(error).__name__}: {error}", "please report it")
         raise
-    this.ended(0, f"saved {outcome.key}" if outcome.key else str(outcome.verdict))
+    done = "; ".join((f"saved {outcome.key}", *outcome.shrunk)) if outcome.key else str(outcome.verdict)
+    this.ended(0, done)
 
 
 class _Tick:

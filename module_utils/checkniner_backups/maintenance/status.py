@@ -72,6 +72,7 @@ def status(settings: Settings, *, drill: bool = False) -> Status:
         problems += [
             f"the newest archive lacks the fixture of {app}: {reason}" for app, reason in sorted(saved.missing.items())
         ]
+        problems += shrink_problems(saved, now)
     tick = State(settings.state_path).load_tick()
     problems = _tick_problems(settings, tick, now) + problems
     rehearsal = State(settings.state_path).load_rehearsal()
@@ -107,6 +108,14 @@ def _origin(settings: Settings) -> str:
     except BackupsError as error:
         return error.message
     return key.fingerprint if key else ""
+
+
+def shrink_problems(saved: LastBackup, now: float) -> list[str]:
+    """Given the last archive, return which business tables have suddenly lost rows in the last days, one text each."""
+    return [
+        f"{human_age(now - each.at)}, {each.sentence(table)}"
+        for table, each in sorted(saved.shrunk.items()) if each.stands(now)
+    ]  # fmt: skip
 
 
 def _tick_problems(settings: Settings, tick: LastTick | None, now: float) -> list[str]:

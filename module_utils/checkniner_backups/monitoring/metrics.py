@@ -75,6 +75,8 @@ def families(
             int(backup.verified) if backup else None),
         one("last_archive_missing_fixtures", "gauge", "Fixtures that the newest archive lacks.",
             len(backup.missing) if backup else None),
+        one("shrunken_tables", "gauge", "Business tables that have suddenly lost many of their rows.",
+            sum(each.stands(tick.at) for each in backup.shrunk.values()) if backup else None),
         one("last_full_check_timestamp_seconds", "gauge", "When the data were last compared in full.",
             backup.full_check_at if backup else None),
         one("last_rehearsal_timestamp_seconds", "gauge", "When the last rehearsal on this server began.",
