@@ -110,6 +110,8 @@ def test_the_memory_survives_the_disk_and_damage_reads_as_nothing(tmp_path: Path
         "missing",
         "inexact",
         "last_whole",
+        "rows",
+        "shrunk",
         "unsigned",
         "verified",
         "row_versions",
