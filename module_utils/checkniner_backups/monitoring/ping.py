@@ -39,7 +39,7 @@ def ping(url: str, timeout: float = LIMIT, body: bytes | None = None, *, pause: 
     until = time.monotonic() + timeout
     for attempt in range(1, ATTEMPTS + 1):
         left = until - time.monotonic()
-        outcome = _attempt(url, body, left if attempt == ATTEMPTS else min(left, max(_SHARE, left / 2)))
+        outcome = _attempt(url, body, left if attempt == ATTEMPTS else min(left, _SHARE, timeout / 2))
         wait = pause * attempt
         if not _worth_another(outcome) or attempt == ATTEMPTS or until - time.monotonic() <= wait:
             break

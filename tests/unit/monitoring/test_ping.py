@@ -53,7 +53,7 @@ def test_the_second_attempt_is_enough(listener: Listener) -> None:
 
 
 def test_an_answer_that_does_not_come_is_asked_for_again(listener: Listener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pings, "_SHARE", 0.3)
+    monkeypatch.setattr(pings, "_SHARE", 2.0)  # a busy machine answers late
     released = threading.Event()
 
     def answer(_heard: Heard) -> int:
@@ -63,10 +63,10 @@ def test_an_answer_that_does_not_come_is_asked_for_again(listener: Listener, mon
 
     listener.answer = answer
     start = time.monotonic()
-    ping(f"{listener.url}/secret", 1.0, pause=0.01)
+    ping(f"{listener.url}/secret", 20.0, pause=0.01)
     released.set()
     assert len(listener.heard) == 2
-    assert time.monotonic() - start < 3
+    assert 2.0 <= time.monotonic() - start < 15
 
 
 def test_the_time_is_bounded_over_all_attempts(listener: Listener) -> None:
