@@ -56,6 +56,11 @@ def test_a_write_elsewhere_reads_no_business_table(still: ChangeChecks, read: li
     still.application.database.execute("UPDATE auth_user SET first_name = first_name")
     must_ignore(still, CheckLevel.ROWS)
     assert set(read) == {"auth_user", "django_migrations"}
+    # The full comparison reads all of it, and remembers too.
+    still.application.database.execute("UPDATE auth_user SET first_name = first_name")
+    still.state.store(replace(saved(still), full_check_at=0.0))
+    must_ignore(still, CheckLevel.FULL)
+    assert saved(still).row_versions.token == saved(still).snapshot_token
     read.clear()
     still.application.change_noise()
     must_ignore(still, CheckLevel.ROWS)
