@@ -131,3 +131,16 @@ def test_what_is_needed_by_hand_is_ssh_keygen_alone(operated: Operated, tmp_path
     with (tmp_path / "manifest.json").open("rb") as manifest:
         done = subprocess.run(verify, stdin=manifest, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_an_inventory_that_is_a_folder_is_not_taken_for_its_origins(operated: Operated, tmp_path: Path) -> None:
+    """Ansible reads each file of such a folder as a part of the inventory, but for some endings."""
+    control = operated.control
+    (tmp_path / "hosts.json").write_text(control.write_inventory().read_text())
+    given = control.invocation("setup-backups.yml", "--tags", "config")
+    given["args"][given["args"].index("-i") + 1] = str(tmp_path)
+    for _ in range(2):
+        done = subprocess.run(**given, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-3000:]
+        assert "WARNING" not in done.stderr, done.stderr
+    assert (tmp_path / "known_origins.txt").read_text().count("checkniner@server ") == 1
