@@ -190,6 +190,7 @@ _FIXTURES = fields(
         "missing": mapping_of(text),
         "inexact": mapping_of(list_of(text)),
         "last_whole": text,
+        "no_model": list_of(text),
     },
 )
 check_version = fields({"format": between(1, 2**31 - 1)})

@@ -45,6 +45,7 @@ class Dumped:
     :param fault: the full check found a change that a cheap check had not seen
     :param missing: apps whose fixture could not be read, with the reason
     :param apps: the business apps
+    :param no_model: quoted names of the tables that belong to no model: no fixture holds their rows
     """
 
     verdict: Verdict
@@ -53,6 +54,7 @@ class Dumped:
     fault: bool = False
     missing: Mapping[str, str] = field(default_factory=dict)
     apps: tuple[str, ...] = ()
+    no_model: tuple[str, ...] = ()
 
 
 def check_and_dump(context: RunContext, folder: Path, meanwhile: Callable[[], object] = lambda: None) -> Dumped:
@@ -153,12 +155,13 @@ class _Attempt:
         if self.broken or process is None:
             dataset = attempt(None)
             apps: tuple[str, ...] = ()
+            no_model: tuple[str, ...] = ()
             candidate = candidates.without_django(
                 self.context, snapshot, dataset, timestamp=timestamp, broken=self.broken, take=self._fingerprint
             )
         else:
             counted = self._coverage(process.registry, snapshot)
-            apps = counted.apps
+            apps, no_model = counted.apps, counted.unknown
             candidate = candidates.with_fixtures(
                 self.context,
                 snapshot,
@@ -200,7 +203,7 @@ class _Attempt:
             log.warning("%s", warning)
         for app, lines in candidate.inexact.items():
             log.warning("the fixture of %s is not exact, only the SQL is: %s", app, "; ".join(lines))
-        return Dumped(verdict, dataset, candidate, fault, candidate.missing, apps)
+        return Dumped(verdict, dataset, candidate, fault, candidate.missing, apps, no_model)
 
     def _token_says_unchanged(self, snapshot: Snapshot) -> bool:
         return self.context.saved is not None and changes.by_token(self.context.saved, snapshot.token) is not None

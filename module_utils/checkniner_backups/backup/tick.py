@@ -203,6 +203,8 @@ def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = l
         before = newest_before(context.settings, context.state.load(), context.foreign)
         _keep_the_newest(context, dataset, dumped.apps, before)
         manifest = dataset.manifest(context.settings.name, stamp_after(candidate.at, before))
+        if dumped.no_model:
+            manifest = replace(manifest, fixtures={**manifest.fixtures, "no_model": list(dumped.no_model)})
         if dumped.missing:
             known = context.state.load()
             last_whole = known.last_whole if known else ""

@@ -12,7 +12,7 @@ from ..archive.manifest import app_of
 from ..django_app.process import FixturesProcess
 from ..errors import BackupsError, RestoreError, shortened
 from ..verify.database import checked
-from ..verify.fixtures import in_no_fixture, qualified_by, verify_fixtures
+from ..verify.fixtures import in_no_fixture, of_no_model, qualified_by, verify_fixtures, with_tables_of_no_model
 from .target import Target
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def into_new(
                 found = checked(verify_fixtures(process, expected, without=connected.views))
                 if reader.manifest:
                     found = qualified_by(found, in_no_fixture(reader.manifest, process.registry, chosen))
+                    found = with_tables_of_no_model(found, of_no_model(reader.manifest, chosen))
                 return _qualified(found, reader.manifest, chosen)
         except BaseException:
             if clear:

@@ -94,6 +94,30 @@ def in_no_fixture(manifest: Manifest, registry: Registry, apps: Collection[str])
     return {".".join(key): count for key, count in sorted(found.items())}
 
 
+def of_no_model(manifest: Manifest, apps: Collection[str]) -> tuple[str, ...]:
+    """Given an archive's manifest and the apps that were loaded, return the quoted names of the tables that belong to
+    no model and hold rows: these are in the archive's SQL alone. Empty where not all fixtures were loaded.
+    """
+    if not set(apps) >= set(manifest.fixtures.get("apps", ())):
+        return ()
+    empty = {name for each in manifest.tables if not each["rows"] for name in _names(each["schema"], each["name"])}
+    return tuple(name for name in manifest.fixtures.get("no_model", ()) if name not in empty)
+
+
+def _names(schema: str, name: str) -> set[str]:
+    """Return how the table's name may be quoted."""
+    either = [(part, '"' + part.replace('"', '""') + '"') for part in (schema, name)]
+    return {f"{first}.{second}" for first in either[0] for second in either[1]}
+
+
+def with_tables_of_no_model(verification: Verification, names: Sequence[str]) -> Verification:
+    """Given what was proven of fixtures, and tables that no fixture can hold, return it with a word on these."""
+    if not names or verification.failed:
+        return verification
+    told = f"in the archive's SQL alone, for no model has them: rows of {shortened(names)}"
+    return replace(verification, summary=f"{verification.summary}; {told}")
+
+
 def qualified_by(verification: Verification, left_out: Mapping[str, int]) -> Verification:
     """Given what was proven of fixtures, and tables that are in none, return what that is worth: not the whole."""
     if not left_out or verification.failed:

@@ -166,3 +166,19 @@ def test_room_for_a_second_copy_is_seen_before_loading(cluster: Cluster) -> None
     assert str(cluster.data) in problem
     with pytest.raises(RestoreError, match="needs about"):
         Databases(dsn, "roomy").create("postgres", {"size": 10**18}, ())
+
+
+def test_rows_that_no_model_has_are_said_to_be_in_the_sql_alone(restorer: Restorer) -> None:
+    role = restorer.application.database.user
+    for name in ("legacy", '"Legacy orders"', "empty"):
+        restorer.rows(f"CREATE TABLE {name} (id integer)")
+        restorer.rows(f"ALTER TABLE {name} OWNER TO {role}")
+    restorer.rows('INSERT INTO "Legacy orders" SELECT 1')
+    restorer.rows("INSERT INTO legacy SELECT 1")
+    key = restorer.server.tick()["key"]
+    done = restorer.run(key, "--source", "fixtures")
+    told = "in the archive's SQL alone, for no model has them: rows of "
+    assert "proven: fixtures of 5 apps" in done.stdout
+    assert told + 'public."Legacy orders", public.legacy' in done.stdout
+    assert "empty" not in done.stdout
+    assert told not in restorer.run(key, "--source", "sql").stdout
