@@ -20,8 +20,8 @@ class FingerprintReader(RowReader):
     """Takes the fingerprint of the business data.
 
     :param known: digests of whole tables, by OID, that were already taken in this snapshot
-    :param last: where a table holds the row versions that are remembered here, its digest is taken from here. Nothing
-        that was not read in this snapshot is in `digests`: what is dumped and remembered in the end is read.
+    :param last: where a table holds the row versions that are remembered here, its digest is taken from here too, and
+        is not among `digests`: a dump takes those over, and must not take what was not read in this snapshot
     """
 
     def __init__(
