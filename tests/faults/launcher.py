@@ -39,6 +39,7 @@ def _reached(point: str) -> None:
         _seen.setdefault(point)
     elif point == PLAN["point"]:
         PLAN["point"] = ""  # once
+        Path(__file__).with_name("reached").touch()
         os.kill(os.getpid(), PLAN["signal"])
 
 

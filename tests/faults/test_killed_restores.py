@@ -58,6 +58,7 @@ def test_the_live_database_is_whole(faulty: Faulty, number: signal.Signals, poin
     environment = {ADMIN_URL: database.cluster.admin_url()}
     words = ("restore", "--file", archive, "--session-key-fd", "0", "--yes", "--source", kind)
     done = faulty.run({"point": place, "signal": number}, *words, environment=environment, input=secret)
+    assert faulty.was_reached(), "there is no such point any more"
     faulty.settle()
     found = truth(faulty.application)
     assert found in (saved, now), "neither the data before the restore nor the archive's"

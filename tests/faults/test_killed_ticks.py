@@ -37,7 +37,7 @@ STEPS = (
     "storage/s3:Store.upload",
     "last_backup:Candidate.published",
     "state:State.store_newer",
-    "cli/commands:_remember",
+    "cli/scheduled:_Tick.ended",
 )
 POINTS = [f"{side} {step}" for step in STEPS for side in ("before", "after")]
 POINTS += [f"before replace #{number}" for number in range(1, 6)]
@@ -54,6 +54,7 @@ def test_the_next_tick_saves_what_this_one_would_have(faulty: Faulty, number: si
     faulty.server.write_environment(CHECKNINER_BACKUPS_STORE_CHECK_EVERY="0")
     faulty.change()
     done = faulty.run({"point": point, "signal": number}, "run")
+    assert faulty.was_reached(), "there is no such point any more"
     # Where it ended after its work was done, it ended well.
     ends = (-number,) if number == signal.SIGKILL else (128 + number, 0)
     faulty.check(done, *ends)

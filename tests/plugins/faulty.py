@@ -130,6 +130,13 @@ class Faulty:
         """Run the engine with a fault built in, as the owner."""
         return self.application.owner.run(self.argv(plan, *arguments), check=False, timeout=timeout, **more)
 
+    def was_reached(self) -> bool:
+        """Return whether the last run came to the point at which it was to be cut."""
+        path = self.folder / "reached"
+        reached = path.exists()
+        path.unlink(missing_ok=True)
+        return reached
+
     def change(self) -> str:
         """Commit a change of business data; return what to look for."""
         ident = secrets.token_hex(4)

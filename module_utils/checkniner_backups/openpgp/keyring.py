@@ -175,7 +175,7 @@ def _understood() -> Iterator[None]:
     """Turn what python-gnupg raises where gpg does not answer as gpg does into an error of ours."""
     try:
         yield
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
         said = " ".join(str(error).split())[:200]
         raise EncryptionError(
             f"gpg does not work: {said}", "run gpg --version as the application's owner: what does it say?"

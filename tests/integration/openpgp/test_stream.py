@@ -230,7 +230,9 @@ def test_a_gpg_that_writes_half_and_calls_that_a_success(
         encrypt(os.urandom(20_000), server, key)
 
 
-@pytest.mark.parametrize("text", ["exit 1", "exit 0", "echo nonsense", "kill -9 $$"])
+@pytest.mark.parametrize(
+    "text", ["exit 1", "exit 0", "echo nonsense", "kill -9 $$", "echo gpg \\(GnuPG\\) 2.2.40; echo pub:"]
+)
 def test_a_gpg_that_does_not_work(server: Keyring, key: Key, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
                                   text: str) -> None:  # fmt: skip
     (tmp_path / "gpg").write_text(f"#!/bin/sh\n{text}\n")
