@@ -28,7 +28,7 @@ STEPS = (
     "restore/databases:Databases.settle",
     "postgres/admin:swap",
     "backup/safety:save_between",
-    "cli/restore:_report",
+    "restore/report:Report.lines",
 )
 FIXTURES = (
     "django_app/interpreter:Interpreter.launch",
