@@ -192,7 +192,7 @@ class ObjectStore:
         options |= {
             "dir": str(data), "ip": self.address, "ip.bind": self.address, "master.telemetry": "false",
             "webdav": "false", "admin.ui": "false", "s3.port.iceberg": "0", "s3.port.lance": "0",
-            "s3.autoCreateBucket": "false", "s3.config": str(self._write_config()), "volume.max": "100",
+            "s3.autoCreateBucket": "false", "s3.config": str(self._write_config()), "volume.max": "2000",
             "master.volumeSizeLimitMB": "64", "s3.localSocket": "s3.socket",
             "filer.localSocket": "filer.socket",  # relative: a socket's path has at most 107 bytes
             "volume.preStopSeconds": "0",

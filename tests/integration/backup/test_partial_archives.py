@@ -104,7 +104,7 @@ def test_without_django_the_sql_is_saved(server: Server, application: RunningApp
     assert done.returncode == PARTIAL, done.stderr
     assert "no_such_module" in done.stderr
     members = opened(server, keys, server.keys()[-1])
-    assert sorted(members) == sorted([f"{application.database.name}.sql", "manifest.json"])
+    assert sorted(members) == sorted([f"{application.database.name}.sql", "manifest.json", "manifest.json.sig"])
     assert manifest_of(members)["last_whole"] == whole
     assert server.run("run", check=False).returncode == PARTIAL
     assert len(server.keys()) == 2

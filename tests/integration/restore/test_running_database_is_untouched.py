@@ -22,6 +22,8 @@ from tests.plugins.application import RunningApplication
 from tests.plugins.keys import Keys
 from tests.restoring import Restorer, digest_of, names_of, old_archive, restorer
 
+pytestmark = pytest.mark.late("signals are sent into the middle of a restore")
+
 __all__ = ["restorer"]
 
 SAVE_BEFORE = """
@@ -31,8 +33,6 @@ result = {"key": saved.key, "reason": saved.reason}
 """
 SAVE_BETWEEN = """
 from checkniner_backups.backup import safety
-
-pytestmark = pytest.mark.late("signals are sent into the middle of a restore")
 saved = safety.save_between(settings(), given["replaced"])
 result = {"key": saved.key, "reason": saved.reason}
 """
