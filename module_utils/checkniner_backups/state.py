@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from .errors import BusyError, DiskError, SettingsError
 from .last_backup import LastBackup, parse
 from .last_tick import LastTick, parse_tick
-from .system.files import write_durably
+from .system.files import folder_locked, write_durably
 from .system.stale_files import locked, sweep
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class State:
 
     def store(self, saved: LastBackup) -> None:
         """Remember, so that a power cut leaves either the old state or the new one."""
-        with self._writing():
+        with folder_locked(self.folder):
             write_durably(self._file, saved.to_json().encode())
 
     def store_over(self, before: LastBackup, saved: LastBackup) -> None:
@@ -102,7 +102,7 @@ class State:
         A playbook uploads between its steps without the lock. What it saved is the newest archive then, and a check
         that compared with the one before must not make it forgotten.
         """
-        with self._writing():
+        with folder_locked(self.folder):
             if self.load() == before:
                 write_durably(self._file, saved.to_json().encode())
 
@@ -113,7 +113,7 @@ class State:
         """
         from .system.timestamps import is_far_ahead  # most ticks store nothing
 
-        with self._writing():
+        with folder_locked(self.folder):
             newer = self.load()
             if (
                 newer is None
@@ -163,19 +163,6 @@ class State:
         """Remember what came of a rehearsal."""
         write_durably(self.folder / _REHEARSAL, rehearsal.to_json().encode())
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """Keep other writers of the state out for a moment: a lock of its own, on the folder itself."""
-        try:
-            descriptor = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        except OSError as error:
-            raise DiskError.at(self.folder, error) from None
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-            yield
-        finally:
-            os.close(descriptor)
-
     def _remove_work(self) -> None:
         """With the lock held, remove the work folder: nobody works in it, and what a killed run left is plaintext."""
         work = self.folder / "work"
@@ -190,7 +177,7 @@ class State:
 
     def sweep(self) -> None:
         """Remove half-written files that a killed run has left; a playbook may be writing some at this moment."""
-        with self._writing():
+        with folder_locked(self.folder):
             for path in self.folder.glob(f".{self._file.name}.*"):
                 path.unlink(missing_ok=True)
         for path in self.folder.glob(".*"):

@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ArchiveError, BackupsError, OriginError, printable
+from ..errors import ArchiveError, OriginError, printable
 from ..openssh import signing
 
 if TYPE_CHECKING:
@@ -154,18 +154,3 @@ def check_same(data: bytes, sha256: str) -> None:
             "the archive is not the one whose signature was checked: its manifest is another one",
             "run the restore again; if this repeats, look who else may write to the bucket",
         )
-
-
-def signature_of(manifest: bytes, state_folder: Path) -> tuple[bytes, str]:
-    """Given the bytes of a manifest and the state folder, sign them.
-
-    What cannot be signed is saved all the same.
-
-    :returns: the signature; empty where there is none, with the reason
-    """
-    try:
-        if signing.public_key(state_folder) is None:
-            return b"", "this server has no signing key yet: run setup-backups.yml"
-        return signing.sign(manifest, state_folder), ""
-    except BackupsError as error:
-        return b"", f"{error.message} ({error.hint})"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import ArchiveError
+from ..errors import ArchiveError, BackupsError
 from ..settings import Settings
 from ..system.files import write_durably
 
@@ -26,19 +26,19 @@ def signed(settings: Settings, manifest: Manifest, name: str) -> tuple[Manifest,
 
     :returns: the manifest, its signature, and why there is none, if so
     """
-    from ..archive.origin import origin_here, signature_of
-    from ..errors import OriginError
+    from ..archive.origin import origin_here
+    from ..openssh.signing import sign
 
+    manifest = replace(manifest, name=name)
     try:
-        manifest = replace(manifest, name=name, origin=origin_here(settings.state_path))
-    except OriginError as error:
-        manifest = replace(manifest, name=name)
-        signature, unsigned = b"", f"{error.message} ({error.hint})"
-    else:
-        signature, unsigned = signature_of(manifest.to_json(), settings.state_path)
-    if unsigned:
-        log.warning("the archive is not signed, and a restore will ask for -e unsigned=true: %s", unsigned)
-    return manifest, signature, unsigned
+        manifest = replace(manifest, origin=origin_here(settings.state_path))
+        if manifest.origin:
+            return manifest, sign(manifest.to_json(), settings.state_path), ""
+        unsigned = "this server has no signing key yet: run setup-backups.yml"
+    except BackupsError as error:
+        unsigned = f"{error.message} ({error.hint})"
+    log.warning("the archive is not signed, and a restore will ask for -e unsigned=true: %s", unsigned)
+    return manifest, b"", unsigned
 
 
 def write_manifest(folder: Path, manifest: Manifest, signature: bytes) -> None:

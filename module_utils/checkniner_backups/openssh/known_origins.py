@@ -7,17 +7,14 @@ right, as `known_hosts` does. The key before it then stays good for what it had 
 
 from __future__ import annotations
 
-import fcntl
-import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from urllib.parse import quote
 
-from ..errors import DiskError, OriginError
-from ..system.files import write_durably
+from ..errors import OriginError
+from ..system.files import folder_locked, write_durably
 from .signing import NAMESPACE, PublicKey, utc
 
 _HEAD = (
@@ -45,7 +42,7 @@ class _Line:
 
     @property
     def in_use(self) -> bool:
-        return _ENDED not in self.options and "valid-before=" not in self.options
+        return "valid-before=" not in self.options
 
 
 def identity(name: str, host: str) -> str:
@@ -82,7 +79,7 @@ def learn(path: Path, name: str, key: PublicKey, *, new_origin: bool = False, dr
     :param dry_run: change nothing
     :raises OriginError: the identity is known with another key, or the key with another identity; nothing is changed
     """
-    with _locked(path):
+    with folder_locked(path.parent):
         before = read(path)
         lines = list(_lines(before))
         mine = [each for each in lines if each.identity == name and each.in_use]
@@ -131,17 +128,3 @@ def _ended(text: str, lines: Sequence[_Line]) -> str:
         found = next((old for old in lines if each.split()[:1] == [old.identity] and old.key in each.split()), None)
         done.append(each.replace(f"{found.options} ssh-", f"{found.options}{end} ssh-", 1) if found else each)
     return "".join(f"{each}\n" for each in done)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Keep the plays of other servers out, which run at the same time: a lock on the file's folder."""
-    try:
-        descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError as error:
-        raise DiskError.at(path.parent, error) from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import DiskError
@@ -15,6 +17,23 @@ def short_folder() -> str:
 
     folder = tempfile.gettempdir()
     return folder if len(folder) <= 40 else "/tmp"  # noqa: S108 - what is made there is private
+
+
+@contextmanager
+def folder_locked(folder: Path) -> Iterator[None]:
+    """Given a folder, keep out everybody else who asks for this: for a moment, while a file in the folder is replaced.
+
+    :raises DiskError: the folder cannot be opened
+    """
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise DiskError.at(folder, error) from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def write_durably(path: Path, content: bytes) -> None:
