@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import DatabaseError, LockTimeoutError
+from ..postgres.session import disconnect
 from ..postgres.snapshot import LockWaitLimit, Snapshot, reader_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _POLL = 0.2
 STALL = 3600.0
 """Seconds after which a dump in which nothing moves is given up. A long sort moves nothing, so it is not short."""
 _CANCEL_PATIENCE = 5.0
-"""Seconds for the server to take a request to cancel."""
+"""Seconds for the server to take a request to cancel, and then for the readers to end."""
 
 
 class Reader(ABC):
@@ -41,6 +42,9 @@ class Reader(ABC):
     def stop(self) -> None:
         """Let `read` come to an end soon, from any thread, also before it began."""
 
+    def cut(self) -> None:
+        """Let `read` end where `stop` did not help, because the server does not answer."""
+
 
 class RowReader(Reader):
     """Work on rows, over a connection of its own with the snapshot and its own locks."""
@@ -48,14 +52,16 @@ class RowReader(Reader):
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.stopped = threading.Event()
-        self._cancel: Callable[[], None] | None = None
+        self._connection: Connection | None = None
 
     def read(self) -> None:
         """Connect, and work."""
-        with reader_of(self.snapshot) as connection:
-            self._cancel = lambda: connection.cancel_safe(timeout=_CANCEL_PATIENCE)
+        with reader_of(self.snapshot, connected=self._connected) as connection:
             if not self.stopped.is_set():
                 self.work(connection)
+
+    def _connected(self, connection: Connection) -> None:
+        self._connection = connection
 
     @abstractmethod
     def work(self, connection: Connection) -> None:
@@ -64,8 +70,13 @@ class RowReader(Reader):
     def stop(self) -> None:
         """Cancel the statement that runs."""
         self.stopped.set()
-        if self._cancel:
-            self._cancel()
+        if self._connection:
+            self._connection.cancel_safe(timeout=_CANCEL_PATIENCE)
+
+    def cut(self) -> None:
+        """End the connection."""
+        if self._connection:
+            disconnect(self._connection)
 
 
 def run_concurrently(readers: Sequence[Reader], limit: LockWaitLimit) -> None:
@@ -74,18 +85,41 @@ def run_concurrently(readers: Sequence[Reader], limit: LockWaitLimit) -> None:
     :raises LockTimeoutError: a lock was not to be had, or somebody waited too long: try again from a new snapshot
     :raises BackupsError: what a reader raised; of several, the lock's time-out, which is the cause of the others
     """
-    with ThreadPoolExecutor(len(readers), "reader") as pool:
+    with ThreadPoolExecutor(len(readers) + 1, "reader") as pool:
         futures = [pool.submit(reader.read) for reader in readers]
+        questions = _Questions(pool, limit)
         try:
-            _watch(readers, futures, limit)
+            _watch(readers, futures, questions)
         except BaseException:
             for reader in readers:
                 with suppress(Exception):  # one that cannot be stopped must not keep the others running
                     reader.stop()
+            if wait([*futures, questions.last], timeout=_CANCEL_PATIENCE).not_done:
+                for reader in readers:
+                    reader.cut()
+                disconnect(limit.connection)
             raise
 
 
-def _watch(readers: Sequence[Reader], futures: Sequence[Future[None]], limit: LockWaitLimit) -> None:
+class _Questions:
+    """Asks who waits for our locks, in a thread of its own: a server that is frozen answers nobody."""
+
+    def __init__(self, pool: ThreadPoolExecutor, limit: LockWaitLimit) -> None:
+        self._pool = pool
+        self._limit = limit
+        self.last = pool.submit(limit.check)
+
+    def ask(self) -> None:
+        """Ask again, if the last question was answered.
+
+        :raises LockTimeoutError: the answer was that somebody has waited too long
+        """
+        if self.last.done():
+            self.last.result()
+            self.last = self._pool.submit(self._limit.check)
+
+
+def _watch(readers: Sequence[Reader], futures: Sequence[Future[None]], questions: _Questions) -> None:
     pending = set(futures)
     moved, since = -1, 0.0
     while pending:
@@ -98,5 +132,8 @@ def _watch(readers: Sequence[Reader], futures: Sequence[Future[None]], limit: Lo
         if total != moved:
             moved, since = total, now
         elif pending and now - since > STALL:
-            raise DatabaseError(f"nothing moved for {STALL:.0f} s: the backup was stopped", "look at the server's load")
-        limit.check()
+            raise DatabaseError(
+                f"nothing moved for {STALL:.0f} s: the backup was stopped",
+                "look at the server's load, and whether it answers at all",
+            )
+        questions.ask()

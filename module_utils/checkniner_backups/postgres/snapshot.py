@@ -9,7 +9,7 @@ https://www.postgresql.org/docs/current/mvcc-caveats.html
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -187,17 +187,21 @@ def exported_snapshot(dsn: Dsn, lock_timeout: float) -> Iterator[Snapshot]:
 
 
 @contextmanager
-def reader_of(snapshot: Snapshot) -> Iterator[Connection]:
+def reader_of(
+    snapshot: Snapshot, connected: Callable[[Connection], object] = lambda _: None
+) -> Iterator[Connection]:
     """Given a snapshot, yield another connection that sees exactly the same, with its own locks on every table.
 
     Its own, and all at the start: behind a migration that waits for the first session's locks, a reader that asked
     for one later would wait as well, and PostgreSQL would see no deadlock, for the first session only idles.
 
+    :param connected: is given the connection as soon as there is one
     :raises LockTimeoutError: a lock was not to be had
     """
     from psycopg import sql
 
     with connect(snapshot.dsn) as connection:
+        connected(connection)
         _begin(connection, snapshot.lock_timeout)
         connection.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(snapshot.name)))
         _lock(connection, (*snapshot.tables, *snapshot.configuration))
@@ -244,6 +248,11 @@ class LockWaitLimit:
         """:param limit: seconds"""
         self._snapshot = snapshot
         self._limit = limit
+
+    @property
+    def connection(self) -> Connection:
+        """The connection that asks, which holds the snapshot and its locks."""
+        return self._snapshot.connection
 
     def check(self) -> None:
         """Check whether somebody waits for us; call it every now and then while others read.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkniner_backups.backup import detect as looking
@@ -191,3 +194,37 @@ def test_what_hangs_is_ended(checks: ChangeChecks, monkeypatch: pytest.MonkeyPat
     assert "checkouts" in checks.dumped.missing
     assert "sleep 299" not in command_lines()  # what the wrapper started is gone as well
     assert checks.check(force=True).changed
+
+
+def test_a_server_that_freezes_during_the_dump_is_noticed(
+    checks: ChangeChecks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It answers no question any more, not even the one who waits for our locks."""
+    database = checks.application.database
+    ours = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    frozen: list[int] = []
+    original = looking.changes.take_fingerprint
+
+    def freeze(*arguments: Any, **named: Any) -> Any:
+        for (process,) in database.execute(ours):
+            os.kill(process, signal.SIGSTOP)
+            frozen.append(process)
+        return original(*arguments, **named)
+
+    assert checks.check().changed
+    checks.application.change()
+    began = time.monotonic()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(looking.changes, "take_fingerprint", freeze)
+            patch.setattr(watching, "STALL", 3.0)
+            patch.setattr(watching, "_CANCEL_PATIENCE", 1.0)
+            with pytest.raises(DatabaseError, match="nothing moved for 3 s"):
+                checks.check()
+    finally:
+        for process in frozen:
+            os.kill(process, signal.SIGCONT)
+    assert len(frozen) >= 2
+    assert time.monotonic() - began < 30
+    assert checks.check().changed
+    check(checks)

@@ -36,6 +36,15 @@ def test_only_the_dumps_own_end_is_left_out() -> None:
     assert b"".join(loadable([text])).endswith(b"\\unrestrict other\n")
 
 
+def test_a_bomb_of_newlines_does_not_reach_psql() -> None:
+    """400 MiB of them fit into 400 KiB, and psql reads them line by line."""
+    bomb = [b"SELECT 1;\n", *[b"\n" * 65536] * 64, b"COPY t FROM stdin;\n", b"\n" * 65536, END]
+    loaded = b"".join(loadable(bomb))
+    assert loaded.startswith(b"SELECT 1;\n")
+    assert loaded.endswith(b"COPY t FROM stdin;\n" + b"\n" * 65536 + END), "rows are never changed"
+    assert len(loaded) < 65536 + 1000
+
+
 PUBLIC = b"""--
 -- Name: public; Type: SCHEMA; Schema: -; Owner: postgres
 --
