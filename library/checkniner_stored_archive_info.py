@@ -76,7 +76,7 @@ sha256:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups.storage.catalog import choose
+from ansible.module_utils.checkniner_backups.storage.choice import choose
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
 from ansible.module_utils.checkniner_module import STORE, run, store_of
 

@@ -34,7 +34,8 @@ class Member:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What an archive holds. `created` is UTC; `members` stand in the archive's order, without the manifest itself.
+    """What an archive holds. `created` is the time of its data (UTC) by the clock of the machine that made it, where
+    `name` is ahead of that after a clock was fast; `members` stand in the archive's order, without the manifest itself.
 
     Archives of earlier releases say nothing of large objects and of extensions' configuration tables.
 

@@ -128,6 +128,8 @@ class _Attempt:
     def _check_everything(
         self, snapshot: Snapshot, timestamp: float, cheap: Verdict | None, known: dict[int, TableDigest]
     ) -> Dumped:
+        from ..postgres.session import clock_ahead
+        from ..system.timestamps import clock_warning
         from .dump import dump
 
         starting = self._begin_django()
@@ -171,6 +173,8 @@ class _Attempt:
                 counted=counted,
                 take=self._fingerprint,
             )
+        if warning := clock_warning("the database server", clock_ahead(snapshot.connection)):
+            candidate = replace(candidate, warnings=(*candidate.warnings, warning))
         verdict = changes.by_everything(
             self.context.saved, self.context.why_not, candidate.fingerprint, candidate.fixtures, candidate.missing
         )

@@ -75,7 +75,7 @@ class Dataset:
         return large_objects.for_manifest(self.digests[large_objects.OID])
 
     def manifest(self, application: str, created: datetime) -> Manifest:
-        """Given the application's name and the archive's time (UTC), return the manifest."""
+        """Given the application's name and the time of the snapshot (UTC), return the manifest."""
         return Manifest(
             application=application,
             created=created,

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
-from ..errors import ArchiveError
+from ..errors import ArchiveError, StoreError
 from ..last_backup import Candidate, LastBackup, parse
 from ..settings import Settings
 from ..state import State
@@ -41,7 +41,9 @@ def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Last
     :returns: what is remembered of it
     :raises StoreError: the store refused or cannot be reached; nothing is remembered
     """
+    from ..storage.client import created_metadata
     from ..storage.s3 import Store
+    from ..system.timestamps import clock_warning
 
     try:
         candidate = parse((folder / CANDIDATE).read_text(errors="replace"), Candidate)
@@ -51,8 +53,12 @@ def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Last
         raise ArchiveError(f"{folder} was filled by another version of this software", "make the dataset anew")
     key = settings.store.prefix + archive.name
     with _sending(settings.state_path / _PENDING, archive.name):
-        stored = Store(settings.store).upload(archive, key, sha256)
+        store = Store(settings.store)
+        stored = store.upload(archive, key, sha256, created_metadata(candidate.at))
         saved = candidate.published(key, stored.size, sha256, now=time.time(), verified=stored.verified)
+        if warning := clock_warning("the store", store.clock_ahead):
+            log.warning("%s", warning)
+            saved = replace(saved, warnings=(*saved.warnings, warning))
         # Between the steps of a playbook, a tick may have saved something newer: that is what to compare with.
         State(settings.state_path).store_newer(saved)
     return saved
@@ -142,31 +148,39 @@ def _is_being_sent(settings: Settings, name: str) -> bool:
 
 
 def newest_before(settings: Settings, last: LastBackup | None, foreign: str) -> datetime | None:
-    """Return the newest stamp that is known and not of the future.
+    """Return the newest stamp that an archive in the store may have, of those that are not of the future.
 
-    It is that of the last archive, of local ones (a run may have been killed after it had uploaded one), of a
-    foreign one, or, where nothing is remembered, of what is in the store.
+    It is that of the last archive, of local ones (a run may have been killed after it had uploaded one), or of a
+    foreign one. Where nothing is remembered, or what is known is ahead of the clock, the store is asked: an archive
+    that a fast clock has named lies here, but the store may have refused it.
 
     :param foreign: key of a newer archive that another server made; empty where there is none
+    :raises StoreError: nothing is remembered, and the store cannot be asked
     """
     from ..storage.catalog import newest, parse
+    from ..storage.s3 import Store
     from ..system.timestamps import latest_stamp
 
     prefix = settings.store.prefix
     names = [path.name for path in settings.archives_path.glob("*.tar.gz*")]
     names += [key[len(prefix) :] for key in (foreign, last.key if last else "") if key.startswith(prefix)]
-    if last is None:
-        from ..storage.s3 import Store
-
-        stored = newest(Store(settings.store))
-        names += [stored.name] if stored else []
-    stamps = [archive.stamp for name in names if (archive := parse(name, ""))]
     # One of the future would have every archive of ours stamped after it.
-    return max((stamp for stamp in stamps if stamp <= latest_stamp()), default=None)
+    stamps = [archive.stamp for name in names if (archive := parse(name, "")) and archive.stamp <= latest_stamp()]
+    certain = datetime.now(timezone.utc) + _CLOCK_WAS_FAST
+    if last is None or any(stamp > certain for stamp in stamps):
+        try:
+            stored = newest(Store(settings.store))
+        except StoreError:
+            if last is None:
+                raise
+        else:
+            stamps = [stamp for stamp in stamps if stamp <= certain] + ([stored.stamp] if stored else [])
+    return max(stamps, default=None)
 
 
 def stamp_after(timestamp: float, before: datetime | None) -> datetime:
-    """Given the snapshot's time (seconds since the epoch) and the newest archive's stamp, return one that sorts last.
+    """Given the snapshot's time (seconds since the epoch) and the newest archive's stamp, return a stamp for the name
+    of this one, which sorts last.
 
     Also when the clock was set back, or two runs fall into one second.
     """
@@ -175,8 +189,8 @@ def stamp_after(timestamp: float, before: datetime | None) -> datetime:
         return stamp
     if before - stamp > _CLOCK_WAS_FAST:
         log.warning(
-            "the newest archive is of %s UTC, %s ahead of this machine's clock: this one is stamped right after it, and"
-            " archives up to then have no true time; was the clock fast, or is it slow now?",
+            "the newest archive is of %s UTC, %s ahead of this machine's clock: this one is named right after it, so"
+            " that it is the newest; its manifest tells the time of its data. Was the clock fast, or is it slow now?",
             f"{before:%Y-%m-%d %H:%M:%S}", before - stamp,
         )  # fmt: skip
     return before + timedelta(seconds=1)

@@ -44,6 +44,7 @@ class Reader(ABC):
 
     def cut(self) -> None:
         """Let `read` end where `stop` did not help, because the server does not answer."""
+        self.stop()
 
 
 class RowReader(Reader):

@@ -202,7 +202,7 @@ def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = l
         dataset, candidate = dumped.dataset, dumped.candidate
         before = newest_before(context.settings, context.state.load(), context.foreign)
         _keep_the_newest(context, dataset, dumped.apps, before)
-        manifest = dataset.manifest(context.settings.name, stamp_after(candidate.at, before))
+        manifest = dataset.manifest(context.settings.name, datetime.fromtimestamp(int(candidate.at), timezone.utc))
         if dumped.no_model:
             manifest = replace(manifest, fixtures={**manifest.fixtures, "no_model": list(dumped.no_model)})
         if dumped.missing:
@@ -216,7 +216,7 @@ def check(context: RunContext, folder: Path, meanwhile: Callable[[], object] = l
         candidate = replace(candidate, shrunk=shrunk)
         if rehearsal := context.state.load_rehearsal():
             manifest = replace(manifest, rehearsal=rehearsal.for_manifest())
-        name = file_name(manifest.created, context.settings.encryption)
+        name = file_name(stamp_after(candidate.at, before), context.settings.encryption)
         manifest, signature, unsigned = signed(context.settings, manifest, name)
         candidate = replace(candidate, unsigned=unsigned)
         write_manifest(folder, manifest, signature)
@@ -250,14 +250,12 @@ def package(settings: Settings, folder: Path) -> Packed:
     """
     from ..archive.writer import pack, point_latest
     from ..openpgp.keyring import Keyring
-    from ..storage.catalog import file_name
 
     manifest = read_manifest(folder)
     settings.archives_path.mkdir(mode=0o700, exist_ok=True)
-    name = file_name(manifest.created, settings.encryption)
     keyring = Keyring(settings.gnupg_home) if settings.encryption else None
     signature = read_signature(folder)
-    target = settings.archives_path / name
+    target = settings.archives_path / manifest.name
     packed = pack(folder / DATASET, manifest, target, keyring, settings.recipients, signature=signature)
     point_latest(packed.path)
     drop_superseded(settings, packed.path)

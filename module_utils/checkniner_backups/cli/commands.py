@@ -48,7 +48,7 @@ def list_archives(settings: Settings, arguments: argparse.Namespace) -> None:
 
 def fetch(settings: Settings, arguments: argparse.Namespace) -> None:
     """Download one archive."""
-    from ..storage.catalog import choose
+    from ..storage.choice import choose
     from ..storage.s3 import Store
 
     store = Store(settings.store)

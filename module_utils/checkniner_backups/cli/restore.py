@@ -121,7 +121,7 @@ def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[tupl
     from ..archive.file import ArchiveFile, inspect
     from ..archive.origin import own_trust
     from ..state import scratch_folder
-    from ..storage.catalog import choose
+    from ..storage.choice import choose
     from ..storage.s3 import Store
 
     key = _secret(arguments.session_key_fd, "session key")

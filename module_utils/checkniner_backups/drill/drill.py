@@ -71,7 +71,8 @@ def choose_archives(store: Store, archive: str = "latest", at: str = "", count: 
 
     :raises NotFoundError: there is none
     """
-    from ..storage.catalog import all_archives, choose
+    from ..storage.catalog import all_archives
+    from ..storage.choice import choose
 
     if count < 1:
         return [choose(store, archive, at)]

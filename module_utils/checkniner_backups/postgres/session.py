@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -233,6 +234,12 @@ def fetch_one(connection: Connection, query: LiteralString, *parameters: object)
     if row is None:
         raise DatabaseError("a query that must yield a row yielded none")
     return row
+
+
+def clock_ahead(connection: Connection) -> float:
+    """Return the seconds by which the server's clock is ahead of this machine's."""
+    query = "SELECT extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.float8"
+    return float(fetch_one(connection, query)[0]) - time.time()
 
 
 def server_major(connection: Connection) -> int:

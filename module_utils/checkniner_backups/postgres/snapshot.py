@@ -187,9 +187,7 @@ def exported_snapshot(dsn: Dsn, lock_timeout: float) -> Iterator[Snapshot]:
 
 
 @contextmanager
-def reader_of(
-    snapshot: Snapshot, connected: Callable[[Connection], object] = lambda _: None
-) -> Iterator[Connection]:
+def reader_of(snapshot: Snapshot, connected: Callable[[Connection], object] = lambda _: None) -> Iterator[Connection]:
     """Given a snapshot, yield another connection that sees exactly the same, with its own locks on every table.
 
     Its own, and all at the start: behind a migration that waits for the first session's locks, a reader that asked

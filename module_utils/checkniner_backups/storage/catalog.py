@@ -13,12 +13,10 @@ import logging
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
-from ..errors import NotFoundError, SettingsError, StoreError
-from ..settings import SAFETY
-from ..system.timestamps import latest_stamp, parse_timestamp
+from ..system.timestamps import MOST_AHEAD, latest_stamp
 from .client import Page, StoredObject
 from .s3 import ARCHIVE_NAME
 
@@ -26,8 +24,11 @@ log = logging.getLogger(__name__)
 
 _LEVELS = (("-", re.compile(r"[0-9]{4}-\Z")), ("-", re.compile(r"[0-9]{4}-[0-9]{2}-\Z")),
            ("T", re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T\Z")))  # fmt: skip
-_FOLDERS = 20
-"""So many folders of a bucket are looked into, where the prefix seems to be wrong."""
+_CLOCKS = timedelta(minutes=1)
+"""By so much two clocks may differ."""
+_LAST = datetime.max.replace(tzinfo=timezone.utc) - MOST_AHEAD
+_SKEW = timedelta(minutes=15)
+"""By so much a store lets the clock of its clients differ from its own."""
 _STAMP = "%Y-%m-%dT%H:%M:%S"
 
 
@@ -38,6 +39,10 @@ class Listing(Protocol):
 
     def pages(self, prefix: str | None = None, delimiter: str = "") -> Iterator[Page]:
         """Given a key prefix and a delimiter, yield what is there, one request at a time."""
+        ...
+
+    def head(self, key: str) -> StoredObject:
+        """Given a key, return what the store says of the object, with what was noted with it."""
         ...
 
 
@@ -62,7 +67,7 @@ class Archive:
 
 def file_name(stamp: datetime, encrypted: bool) -> str:
     """Given an archive's aware time and whether it is encrypted, return its file name."""
-    return f"{_text(stamp)}.tar.gz{'.gpg' if encrypted else ''}"
+    return f"{shown(stamp)}.tar.gz{'.gpg' if encrypted else ''}"
 
 
 def parse(key: str, prefix: str, size: int = 0, modified: datetime | None = None) -> Archive | None:
@@ -106,22 +111,45 @@ def find_newest(store: Listing) -> Newest:
         return Newest(first)
     log.warning(
         "%s in %s is of %s UTC, which is in the future: it is left out. Look who else writes there",
-        first.key, store, _text(first.stamp),
+        first.key, store, shown(first.stamp),
     )  # fmt: skip
-    return Newest(next(_walk(store, "", _text(until)), None), first)
+    return Newest(next(_walk(store, "", shown(until)), None), first)
 
 
 def newest_at_or_before(store: Listing, timestamp: datetime) -> Archive | None:
-    """Given an aware timestamp, return the archive that was the newest then. None if there was none yet."""
-    found = next(_walk(store, "", _text(timestamp)), None)
-    if found and found.stamp > latest_stamp(found.modified):
-        return newest(store)
-    return found
+    """Given an aware timestamp, return the archive that was the newest then. None if there was none yet.
+
+    Names keep the order in which archives were made. After a clock was fast, they are ahead of the time of the data,
+    until the time has caught up: where the store had an archive before the time in its name, its own record of the time
+    decides.
+    """
+    for found in _walk(store, "", shown(min(timestamp, _LAST) + MOST_AHEAD)):
+        if found.stamp <= timestamp:
+            return newest(store) if found.stamp > latest_stamp(found.modified) else found
+        if _is_older_than_its_name(store, found, timestamp):
+            return found
+    return None
+
+
+def _is_older_than_its_name(store: Listing, archive: Archive, timestamp: datetime) -> bool:
+    """Return whether the archive's data are of the timestamp or before, although its name is of later."""
+    stored = archive.modified
+    if stored is None or stored > archive.stamp - _CLOCKS or stored > timestamp + _SKEW:
+        return False
+    created = store.head(archive.key).created
+    if created and created <= stored + _CLOCKS:
+        return created <= timestamp
+    log.warning(
+        "%s is of %s UTC by its name, but the store has it since %s UTC: a clock was wrong. It is taken as of the time"
+        " in its name; to restore it, name it as the archive",
+        archive.key, shown(archive.stamp), shown(stored),
+    )  # fmt: skip
+    return False
 
 
 def oldest_after(store: Listing, timestamp: datetime) -> Archive | None:
     """Given an aware timestamp, return the first archive after it. None if there is none."""
-    return next(_walk(store, _text(timestamp), "", newest_first=False), None)
+    return next(_walk(store, shown(timestamp), "", newest_first=False), None)
 
 
 def around(store: Listing, timestamp: datetime) -> tuple[Archive | None, Archive | None]:
@@ -141,78 +169,8 @@ def all_archives(store: Listing) -> Iterator[Archive]:
             yield from _archives(store, month)
 
 
-def pick(store: Listing, timestamp: datetime | None = None) -> Archive:
-    """Given an aware timestamp or none, return the archive to restore: the newest one, or the newest at that timestamp.
-
-    :raises NotFoundError: there is none; the message says what there is around that time
-    """
-    looked = find_newest(store) if timestamp is None else Newest(newest_at_or_before(store, timestamp))
-    if looked.archive:
-        return looked.archive
-    if looked.ahead:
-        raise NotFoundError(
-            f"no archive in {store} but one of the future, {looked.ahead.key}",
-            "no tick with a right clock made it; to restore it all the same, name its key as the archive",
-        )
-    hint = f"keys look like {store.prefix}2026-11-22T19:35:00.tar.gz.gpg; "
-    if there := prefixes_with_archives(store):
-        hint += f"the bucket has archives below {', '.join(there)}: is one of these checkniner_backups_s3_prefix?"
-    else:
-        hint += "check the bucket and the prefix; these keys see no archive in another folder of the bucket"
-    if timestamp is None:
-        raise NotFoundError(f"no archive in {store}", hint)
-    after = oldest_after(store, timestamp)
-    when = f"{_text(timestamp)} UTC"
-    if after is None:
-        raise NotFoundError(f"no archive at or before {when} in {store}: there is none at all", hint)
-    raise NotFoundError(
-        f"no archive at or before {when} in {store}", f"the oldest one is {after.name} ({_text(after.stamp)} UTC)"
-    )
-
-
-def prefixes_with_archives(store: Listing) -> list[str]:
-    """Given a store, return the prefixes in its bucket that hold archives, the first few; none where nothing may be
-    listed but its own."""
-    found: list[str] = []
-    try:
-        folders = sorted(name for page in store.pages("", "/") for name in page.prefixes)
-        for folder in folders[:_FOLDERS]:
-            page = next(iter(store.pages(folder)), None)
-            keys = [each.key for each in page.objects] if page else []
-            above = {key[: -len(key.rpartition("/")[2])] for key in keys}
-            found += sorted(
-                each
-                for each in above
-                if not each.endswith(SAFETY) and any(parse(key, each) for key in keys if key.startswith(each))
-            )
-    except StoreError:  # the server's own credentials may list their prefix alone
-        return found
-    return found[:_FOLDERS]
-
-
-def choose(store: Listing, archive: str = "latest", at: str = "") -> Archive:
-    """Given `latest` or a key, or a time in words, return the archive that is meant.
-
-    :raises SettingsError: the key or the time cannot be understood, or both are given
-    :raises NotFoundError: there is none
-    """
-    if at:
-        if archive not in ("", "latest"):
-            raise SettingsError("both an archive and a time are given", "give one of them")
-        return pick(store, parse_timestamp(at))
-    if archive in ("", "latest"):
-        return pick(store)
-    folder = archive.rpartition("/")[0]
-    # A key may also be that of a safety backup, which lies deeper and is never "the newest".
-    found = parse(archive, f"{folder}/" if folder else "") if archive.startswith(store.prefix) else None
-    if found is None:
-        raise SettingsError(
-            f"{archive!r} is not an archive's key", f"it looks like {store.prefix}2026-11-22T19:35:00.tar.gz.gpg"
-        )
-    return found
-
-
-def _text(timestamp: datetime) -> str:
+def shown(timestamp: datetime) -> str:
+    """Given an aware timestamp, return the text that names an archive, in UTC."""
     return timestamp.astimezone(timezone.utc).strftime(_STAMP)
 
 
@@ -238,7 +196,7 @@ def _walk(store: Listing, after: str, until: str, *, newest_first: bool = True) 
             yield from _archives(store, "", newest_first)
 
     for archive in archives():
-        stamp = _text(archive.stamp)
+        stamp = shown(archive.stamp)
         if stamp > after and (not until or stamp <= until):
             yield archive
 

@@ -12,6 +12,9 @@ from ..settings import StoreSettings
 
 ATTEMPTS = 3
 """How often a request is tried, pauses between."""
+CREATED = "created"
+"""The name under which the time of the data is noted with an object."""
+_FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,7 @@ class StoredObject:
     :ivar modified: aware, UTC
     :ivar etag: without quotes
     :ivar sha256: what the uploader said of the content (hex), or empty
+    :ivar created: the time of the data (aware, UTC), as the uploader said; None in a listing
     :ivar kms: whether the store says that it encrypts the object with a key of KMS: its ETag then says nothing
     :ivar verified: False after an upload where nobody could tell whether the store holds what was sent
     """
@@ -31,6 +35,7 @@ class StoredObject:
     modified: datetime | None = None
     etag: str = ""
     sha256: str = ""
+    created: datetime | None = None
     kms: bool = False
     verified: bool = True
 
@@ -98,8 +103,21 @@ def described(key: str, entry: Mapping[str, Any], size: str) -> StoredObject:
         modified=modified.astimezone(timezone.utc) if modified else None,
         etag=str(entry.get("ETag", "")).strip('"'),
         sha256=metadata.get("sha256", ""),
+        created=_time(metadata.get(CREATED, "")),
         kms=with_kms(entry),
     )
+
+
+def created_metadata(at: float) -> dict[str, str]:
+    """Given the time of the data, in seconds since the epoch, return what is noted of it with the object."""
+    return {CREATED: f"{datetime.fromtimestamp(int(at), timezone.utc):{_FORM}}"}
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        return datetime.strptime(text, _FORM).replace(tzinfo=timezone.utc)
+    except ValueError:
+        return None
 
 
 def with_kms(answer: Mapping[str, Any]) -> bool:

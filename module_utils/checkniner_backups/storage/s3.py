@@ -10,10 +10,12 @@ import json
 import logging
 import re
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ class Store:
     """One bucket and prefix. Every method may raise `StoreError`; each message names the bucket and the key.
 
     :ivar requests: how often each operation was sent, attempts that failed included: `{"ListObjectsV2": 3}`
+    :ivar clock_ahead: seconds by which the store's clock was ahead of ours at its last answer; 0.0 where not known
     :raises SettingsError: no bucket, or an endpoint that is no http or https URL
     """
 
@@ -56,6 +59,7 @@ class Store:
         self._counting = threading.Lock()
         self._made: Any = None
         self._may_head = True
+        self.clock_ahead = 0.0
 
     def __str__(self) -> str:
         return location(self.settings)
@@ -244,11 +248,17 @@ class Store:
             with translated(self.settings, "use"):
                 self._made = make_client(self.settings)
             self._made.meta.events.register("before-send.s3", self._count)
+            self._made.meta.events.register("after-call.s3", self._look_at_the_clock)
         return self._made
 
     def _count(self, event_name: str, **_: Any) -> None:
         with self._counting:
             self.requests[event_name.rpartition(".")[2]] += 1
+
+    def _look_at_the_clock(self, http_response: Any, **_: Any) -> None:
+        with suppress(TypeError, ValueError):  # a store that says no time, or no real one
+            date = parsedate_to_datetime(http_response.headers.get("Date"))
+            self.clock_ahead = date.timestamp() - time.time()
 
     def _ours(self, key: str) -> bool:
         return key.startswith(self.prefix) and ARCHIVE_NAME.match(key[len(self.prefix) :]) is not None

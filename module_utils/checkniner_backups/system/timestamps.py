@@ -15,8 +15,11 @@ _FORM = re.compile(
 )
 _ARCHIVE = re.compile(r"(?:.*/)?([0-9T:-]{19})\.tar\.gz(?:\.gpg)?\Z", re.DOTALL)
 
-_MOST_AHEAD = timedelta(days=1)
+MOST_AHEAD = timedelta(days=1)
 """A stamp that is further ahead of the clock was not made by a tick of this server: no zone and no drift makes that."""
+
+_CLOCKS = 60.0
+"""Seconds by which two clocks may differ."""
 
 
 def latest_stamp(seen: datetime | None = None) -> datetime:
@@ -25,7 +28,20 @@ def latest_stamp(seen: datetime | None = None) -> datetime:
     :param seen: a time (aware) that has passed for certain, as by a store's clock: this machine's may be slow
     """
     now = datetime.now(timezone.utc)
-    return max(now, seen or now) + _MOST_AHEAD
+    return max(now, seen or now) + MOST_AHEAD
+
+
+def clock_warning(whose: str, ahead: float) -> str:
+    """Given whose clock it is, and the seconds by which it is ahead of this machine's, return what to say of that.
+
+    Empty where the two agree to the minute.
+    """
+    if abs(ahead) <= _CLOCKS:
+        return ""
+    return (
+        f"the clock of {whose} is {human_duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} this machine's:"
+        " one of them is wrong, and archives are named by this machine's"
+    )
 
 
 def is_far_ahead(name: str) -> bool:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 
 import psycopg
 import pytest
 from checkniner_backups.backup.changes import CheckLevel
 from checkniner_backups.errors import BackupsError
+from checkniner_backups.postgres import session
 
 from sandbox.postgres import Cluster
 from tests.change_checks import ChangeChecks, checks, must_be_quiet, must_ignore, must_see
@@ -163,3 +165,17 @@ def test_no_connection_process_or_thread_stays_behind(checks: ChangeChecks, monk
                     break
             else:
                 raise AssertionError(left)
+
+
+def test_a_clock_that_differs_from_the_database_servers_is_told(
+    checks: ChangeChecks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert "clock" not in caplog.text
+    real = time.time
+    monkeypatch.setattr(session.time, "time", lambda: real() + 600)  # of this machine there is one clock alone
+    checks.application.change()
+    must_see(checks)
+    assert "the clock of the database server is 10 min behind this machine's" in caplog.text
+    remembered = checks.state.load()
+    assert remembered
+    assert any("clock" in warning for warning in remembered.warnings)

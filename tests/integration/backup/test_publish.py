@@ -141,19 +141,39 @@ def test_a_new_server_is_not_kept_from_saving_by_an_archive_of_the_future(server
     assert clean.returncode == 0, clean.stderr
 
 
-def test_a_clock_that_was_fast_once_is_told_and_moves_later_archives_by_no_more_than_their_order_needs(
-    server: Server, application: RunningApplication, keys: Keys
+def test_an_archive_that_a_fast_clock_named_and_the_store_refused_moves_no_later_one(
+    server: Server, application: RunningApplication
 ) -> None:
     first = server.tick()["key"]
-    # What a tick with a clock 40 minutes ahead leaves: the store refused its archive, which lies here.
-    fast = in_hours(2 / 3)
     folder = server.state_path / "archives"
-    (folder / first.removeprefix("db/")).rename(folder / fast.removeprefix("db/"))
+    (folder / first.removeprefix("db/")).rename(folder / in_hours(2 / 3).removeprefix("db/"))
     application.change()
+    assert first < server.tick()["key"] < in_hours(1 / 60)
+
+
+def test_a_clock_that_was_fast_once_is_told_and_a_time_finds_what_was_the_newest_then(
+    server: Server, application: RunningApplication, keys: Keys
+) -> None:
+    """The store has taken an archive of a clock ten minutes ahead: the next ones are named after it."""
+    first = server.tick()["key"]
+    fast = in_hours(1 / 6)
+    copied(server, first, fast)
+    state = server.state_path / "state.json"
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"key": fast}))
+    application.change()
+    began = datetime.now(timezone.utc)
     done = server.run("run", check=False)
     assert done.returncode == 0, done.stderr
     assert "ahead of this machine's clock" in done.stderr
-    assert fast < server.keys()[-1] < in_hours(2 / 3 + 0.05)
+    later = server.keys()[-1]
+    assert fast < later < in_hours(1 / 6 + 0.05)
+    assert newest(server, keys, application) == truth(application)
+
+    now = datetime.now(timezone.utc) + timedelta(seconds=1)
+    asked = server.run("fetch", "--at", f"{now:%Y-%m-%d %H:%M:%S}Z", "--to", str(server.state_path), check=False)
+    assert later in asked.stdout + asked.stderr, asked
+    created = server.store.client().head_object(Bucket=server.bucket, Key=later)["Metadata"]["created"]
+    assert began - timedelta(seconds=1) <= datetime.fromisoformat(created) <= now
 
 
 def test_an_archive_that_nobody_could_compare_is_told_by_status_and_check(server: Server) -> None:

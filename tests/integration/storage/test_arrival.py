@@ -10,6 +10,7 @@ import hashlib
 import io
 import ssl
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,8 +20,9 @@ from urllib.parse import parse_qs, unquote, urlsplit
 import pytest
 from checkniner_backups.errors import StoreError
 from checkniner_backups.settings import StoreSettings
-from checkniner_backups.storage import catalog
+from checkniner_backups.storage import catalog, choice
 from checkniner_backups.storage.s3 import Store
+from checkniner_backups.system.timestamps import clock_warning
 
 from sandbox.object_store import make_certificate
 from tests.plugins.object_store import BIG, KEY, a_file
@@ -33,6 +35,7 @@ class FakeStore(ThreadingHTTPServer):
 
     :ivar flip: whether one byte of each body changes before it is stored
     :ivar etag_of: makes the ETag of what was stored
+    :ivar clock_ahead: seconds
     """
 
     daemon_threads = True
@@ -50,6 +53,7 @@ class FakeStore(ThreadingHTTPServer):
         self.etag_of: Callable[[bytes, int], str] = honest
         self.gets = 0
         self.part_size = 0
+        self.clock_ahead = 0.0
 
 
 def honest(body: bytes, part_size: int) -> str:
@@ -76,6 +80,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        return super().date_time_string((timestamp or time.time()) + self.server.clock_ahead)
 
     def _answer(self, status: int, body: bytes = b"", **headers: str) -> None:
         self.send_response(status)
@@ -235,6 +242,20 @@ def test_some_stores_give_the_md5_of_the_whole_for_parts_too(
     assert fake.gets == 0
 
 
+@pytest.mark.parametrize(("ahead", "told"), [(0, ""), (-600, "10 min behind"), (7300, "2 h ahead of")])
+def test_a_clock_that_differs_from_the_stores_is_told(
+    fake: FakeStore, certificate: tuple[Path, Path], tmp_path: Path, ahead: float, told: str
+) -> None:
+    path, digest = a_file(tmp_path)
+    fake.clock_ahead = ahead
+    store = store_at(fake, certificate)
+    assert store.clock_ahead == 0
+    store.upload(path, "db/x", digest)
+    assert abs(store.clock_ahead - ahead) < 10
+    assert told in clock_warning("the store", store.clock_ahead)
+    assert bool(clock_warning("the store", store.clock_ahead)) == bool(told)
+
+
 def test_a_store_whose_list_ignores_the_delimiter_is_searched_all_the_same(
     fake: FakeStore, certificate: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -246,5 +267,5 @@ def test_a_store_whose_list_ignores_the_delimiter_is_searched_all_the_same(
     found = catalog.newest(store)
     assert found
     assert found.name == names[-1]
-    assert catalog.choose(store, at="2026-06-01 00:00Z").name == names[1]
+    assert choice.choose(store, at="2026-06-01 00:00Z").name == names[1]
     assert [each.name for each in catalog.all_archives(store)] == names[::-1]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 from checkniner_backups.errors import NotFoundError, StoreError
-from checkniner_backups.storage.catalog import pick
+from checkniner_backups.storage.choice import pick
 from checkniner_backups.storage.client import Page
 from checkniner_backups.storage.s3 import Store
 

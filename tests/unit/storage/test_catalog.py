@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta, timezone
 
 import pytest
 from checkniner_backups.errors import NotFoundError
 from checkniner_backups.storage import catalog as catalogue
+from checkniner_backups.storage import choice
 from checkniner_backups.storage.client import Page, StoredObject
 
 NOW = datetime(2026, 11, 22, 19, 35, tzinfo=timezone.utc)
@@ -18,11 +19,13 @@ class FakeStore:
     """Lists like S3: delimiters, pages of 1,000 entries; in no particular order, as some stores do."""
 
     modified: datetime | None = None
+    times: Mapping[str, tuple[datetime, datetime | None]] = {}
+    """Of some keys, when the store got the object, and of when its data are."""
     only = ""
     """The one delimiter that it knows; empty: it knows all."""
 
     def __init__(self, keys: list[str], prefix: str = "db/") -> None:
-        self.keys, self.prefix, self.lists = keys, prefix, 0
+        self.keys, self.prefix, self.lists, self.heads = keys, prefix, 0, 0
 
     def __str__(self) -> str:
         return "bucket fake"
@@ -44,9 +47,16 @@ class FakeStore:
             self.lists += 1
             part = entries[first : first + 1000]
             yield Page(
-                tuple(StoredObject(each, 7, self.modified) for each in part if each not in prefixes),
+                tuple(StoredObject(each, 7, self.modified_of(each)) for each in part if each not in prefixes),
                 tuple(each for each in part if each in prefixes),
             )
+
+    def modified_of(self, key: str) -> datetime | None:
+        return self.times[key][0] if key in self.times else self.modified
+
+    def head(self, key: str) -> StoredObject:
+        self.heads += 1
+        return StoredObject(key, 7, self.modified_of(key), created=self.times[key][1] if key in self.times else None)
 
 
 def key(moment: datetime, ending: str = ".tar.gz.gpg", prefix: str = "db/") -> str:
@@ -89,9 +99,9 @@ def test_nothing_there() -> None:
         store = FakeStore(keys)
         assert catalogue.newest(store) is None
         with pytest.raises(NotFoundError, match="no archive in bucket fake"):
-            catalogue.pick(store)
+            choice.pick(store)
         with pytest.raises(NotFoundError, match="none at all"):
-            catalogue.pick(store, NOW)
+            choice.pick(store, NOW)
 
 
 @pytest.mark.parametrize("prefix", ["", "db/", "db", "a/b-c/2026-", "T"])
@@ -117,11 +127,11 @@ def test_at_a_moment_equals_a_plain_search() -> None:
 def test_at_the_very_second_and_around_it() -> None:
     store = FakeStore([key(NOW), key(NOW - timedelta(days=31))])
     moment = NOW.astimezone(timezone(timedelta(hours=-8)))
-    assert catalogue.pick(store, moment).stamp == NOW
-    assert catalogue.pick(store, moment - timedelta(seconds=1)).stamp == NOW - timedelta(days=31)
-    assert catalogue.pick(store).stamp == NOW
+    assert choice.pick(store, moment).stamp == NOW
+    assert choice.pick(store, moment - timedelta(seconds=1)).stamp == NOW - timedelta(days=31)
+    assert choice.pick(store).stamp == NOW
     with pytest.raises(NotFoundError) as caught:
-        catalogue.pick(store, NOW - timedelta(days=32))
+        choice.pick(store, NOW - timedelta(days=32))
     assert "2026-10-22T19:35:00.tar.gz.gpg" in caught.value.hint
     assert "2026-10-21T19:35:00 UTC" in caught.value.message
 
@@ -129,8 +139,9 @@ def test_at_the_very_second_and_around_it() -> None:
 def test_a_moment_costs_few_lists_however_many_archives_there_are(many: list[str]) -> None:
     store = FakeStore(many)
     moment = NOW - timedelta(days=500)
-    assert catalogue.pick(store, moment).stamp == moment
-    assert store.lists == 4
+    assert choice.pick(store, moment).stamp == moment
+    assert store.lists <= 6  # the day after, too: after a clock was fast, names are ahead
+    assert store.heads == 0
 
 
 def test_all_archives_newest_first_and_lazily(many: list[str]) -> None:
@@ -167,15 +178,15 @@ def test_one_of_the_future_is_never_the_newest(caplog: pytest.LogCaptureFixture)
     assert found.ahead
     assert found.ahead.key == FUTURE[0]
     assert FUTURE[0] in caplog.text
-    assert catalogue.pick(store).stamp == NOW
-    assert catalogue.choose(store, "latest").stamp == NOW
-    assert catalogue.choose(store, at="3000-01-01 00:00Z").stamp == NOW
-    assert catalogue.choose(store, FUTURE[0]).key == FUTURE[0]  # whoever names it, means it
+    assert choice.pick(store).stamp == NOW
+    assert choice.choose(store, "latest").stamp == NOW
+    assert choice.choose(store, at="3000-01-01 00:00Z").stamp == NOW
+    assert choice.choose(store, FUTURE[0]).key == FUTURE[0]  # whoever names it, means it
 
 
 def test_where_there_are_only_some_of_the_future_the_operator_has_to_name_one() -> None:
     with pytest.raises(NotFoundError, match=r"(?s)one of the future, db/9999.*HINT: .*name its key"):
-        catalogue.pick(FakeStore(FUTURE))
+        choice.pick(FakeStore(FUTURE))
 
 
 def test_a_slow_clock_of_this_machine_hides_nothing_that_the_store_dates(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,3 +218,49 @@ def test_a_store_that_knows_no_such_delimiter_hides_nothing(monkeypatch: pytest.
     assert looked.archive == found
     assert looked.ahead
     assert catalogue.newest(FakeStore([f"{prefix}readme-x"], prefix)) is None
+
+
+MINUTE = timedelta(minutes=1)
+
+
+def after_a_fast_clock(monkeypatch: pytest.MonkeyPatch, *, noted: bool = True) -> tuple[FakeStore, list[str]]:
+    """Return a store, and its keys in their order: before; by a clock 40 minutes fast; two after it was set right."""
+    keys = [key(NOW - 10 * MINUTE), key(NOW + 35 * MINUTE), key(NOW + 35 * MINUTE + MINUTE / 60),
+            key(NOW + 35 * MINUTE + MINUTE / 30)]  # fmt: skip
+    real = [NOW - 10 * MINUTE, NOW - 5 * MINUTE, NOW, NOW + 5 * MINUTE]
+    says = [real[0], NOW + 35 * MINUTE, real[2], real[3]]
+    facts = {each: (when + MINUTE / 20, of if noted else None) for each, when, of in zip(keys, real, says, strict=True)}
+    monkeypatch.setattr(FakeStore, "times", facts)
+    return FakeStore(keys), keys
+
+
+def test_after_a_clock_was_fast_a_time_finds_the_archive_that_was_the_newest_then(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, keys = after_a_fast_clock(monkeypatch)
+    assert choice.pick(store, NOW + MINUTE).key == keys[2]
+    assert choice.pick(store, NOW + 6 * MINUTE).key == keys[3]
+    assert choice.pick(store, NOW + timedelta(hours=2)).key == keys[3]
+    assert choice.pick(store).key == keys[3]
+    assert caplog.text == ""
+    # Made while the clock was fast: nobody can tell of when its data are, so it is told, and not taken.
+    assert choice.pick(store, NOW - MINUTE).key == keys[0]
+    assert keys[1] in caplog.text
+    assert store.heads < 10
+
+
+def test_where_nobody_noted_the_time_of_the_data_the_names_count_and_it_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, keys = after_a_fast_clock(monkeypatch, noted=False)
+    assert choice.pick(store, NOW + MINUTE).key == keys[0]
+    assert keys[2] in caplog.text
+
+
+def test_a_slow_clock_of_the_store_has_no_later_archive_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [key(NOW + index * 5 * MINUTE) for index in range(200)]
+    facts = {each: (NOW + (index * 5 - 9) * MINUTE, NOW + index * 5 * MINUTE) for index, each in enumerate(keys)}
+    monkeypatch.setattr(FakeStore, "times", facts)
+    store = FakeStore(keys)
+    assert choice.pick(store, NOW + 51 * MINUTE).key == keys[10]
+    assert store.heads <= 5
