@@ -18,12 +18,8 @@ from ansible.module_utils.checkniner_backups.archive.file import ArchiveFile
 from ansible.module_utils.checkniner_backups.archive.origin import Trust
 from ansible.module_utils.checkniner_backups.errors import BackupsError, DiskError
 from ansible.module_utils.checkniner_backups.openssh import known_origins
-from ansible.module_utils.checkniner_backups.settings import (
-    Settings,
-    StoreSettings,
-    from_environment,
-    read_environment_file,
-)
+from ansible.module_utils.checkniner_backups.settings import Settings, StoreSettings, from_environment
+from ansible.module_utils.checkniner_backups.system.environment_file import read_environment_file
 
 _PR_SET_DUMPABLE = 4
 

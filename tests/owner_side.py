@@ -14,7 +14,8 @@ from pathlib import Path
 from checkniner_backups.errors import BackupsError
 given = json.load(sys.stdin)
 def settings():
-    from checkniner_backups.settings import from_environment, read_environment_file
+    from checkniner_backups.settings import from_environment
+    from checkniner_backups.system.environment_file import read_environment_file
     return from_environment(read_environment_file(Path(given["environment_file"])))
 result = None
 try:

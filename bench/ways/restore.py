@@ -15,7 +15,8 @@ from checkniner_backups.archive.file import ArchiveFile, inspect
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.restore import sql as restore
 from checkniner_backups.restore.databases import Databases
-from checkniner_backups.settings import from_environment, read_environment_file
+from checkniner_backups.settings import from_environment
+from checkniner_backups.system.environment_file import read_environment_file
 
 logging.basicConfig(level=logging.INFO, format="%(asctime)s.%(msecs)03d %(message)s", datefmt="%H:%M:%S")
 settings = from_environment(read_environment_file(Path(sys.argv[1])))

@@ -68,6 +68,10 @@ def test_the_page_is_up_to_date() -> None:
     assert reference.PAGE.read_text() == reference.page(), "run make docs"
 
 
+def test_the_specification_says_what_the_defaults_say() -> None:
+    assert reference.SPECIFICATION.read_text() == reference.specification(), "run make docs"
+
+
 def test_every_variable_says_what_it_means() -> None:
     told = {each.name: each for each in reference.variables()}
     assert told.keys() == defaults().keys()

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from checkniner_backups.settings import from_environment, read_environment_file
+from checkniner_backups.settings import from_environment
+from checkniner_backups.system.environment_file import read_environment_file
 
 from tests.plugins.operated import Operated
 

@@ -17,7 +17,8 @@ from types import FrameType
 
 from .. import __version__
 from ..errors import BackupsError, DiskError, exit_statuses, printable
-from ..settings import Settings, from_environment, read_environment_file
+from ..settings import Settings, from_environment
+from ..system.environment_file import read_environment_file
 from . import commands, scheduled
 from . import restore as commands_restore
 

@@ -99,7 +99,8 @@ def test_part_of_it_into_the_live_database_is_all_or_nothing(restorer: Restorer)
     # Somebody writes between the safety backup and the lock.
     engine = (
         "import sys; from pathlib import Path; from checkniner_backups.backup import safety;"
-        "from checkniner_backups.settings import from_environment, read_environment_file;"
+        "from checkniner_backups.settings import from_environment;"
+        "from checkniner_backups.system.environment_file import read_environment_file;"
         "settings = from_environment(read_environment_file(Path(sys.argv[1])));"
         "safety.check_unchanged(settings, ['checkouts_airstrip'])"
     )
