@@ -90,7 +90,9 @@ def _option(variable: Variable, facts: dict[str, object] | None) -> str:
     lines = [f"{name}: {_flow(value)}" for name, value in kept.items()]
     if "{{" not in variable.default:  # else it follows from other variables
         lines.append(f"default: {variable.raw}")
-    words = _CODE.sub(lambda found: "C({})".format(found[1].replace(")", "\\)")), variable.meaning)
+    # Ansible renders the specification as a template before it reads it.
+    words = variable.meaning.replace("{{ ", "").replace(" }}", "")
+    words = _CODE.sub(lambda found: "C({})".format(found[1].replace(")", "\\)")), words)
     lines.append("description: >-")
     lines += textwrap.wrap(words, 100, initial_indent="  ", subsequent_indent="  ",
                            break_long_words=False, break_on_hyphens=False)  # fmt: skip

@@ -72,6 +72,12 @@ def test_the_specification_says_what_the_defaults_say() -> None:
     assert reference.SPECIFICATION.read_text() == reference.specification(), "run make docs"
 
 
+def test_the_specification_is_no_template() -> None:
+    """Ansible would render it, descriptions too, before it reads it."""
+    assert "{{" not in reference.SPECIFICATION.read_text()
+    assert "{%" not in reference.SPECIFICATION.read_text()
+
+
 def test_every_variable_says_what_it_means() -> None:
     told = {each.name: each for each in reference.variables()}
     assert told.keys() == defaults().keys()
