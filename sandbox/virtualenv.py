@@ -15,6 +15,9 @@ from .owner import Account
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache"
+COVERAGE = CACHE / "coverage"
+"""Is there while the tests are run to see which lines they reach (covered.py)."""
+HOOK = "checkniner_coverage"
 
 
 @lru_cache
@@ -51,7 +54,14 @@ def make(
     else:
         target.rmdir()
         _run("cp", "-R", "--preserve=mode,timestamps,links", source, target)
+    measure(target)
     account.own(path)
+
+
+def measure(site_packages: Path) -> None:
+    """Given the packages of a virtualenv, have its Python measured while tests are run for that."""
+    if (COVERAGE / "running").exists():
+        (site_packages / f"{HOOK}.pth").write_text(f"{COVERAGE}/packages\nimport {HOOK}\n")
 
 
 def _template(interpreter: Path, requirements: Path) -> Path:

@@ -229,8 +229,8 @@ def from_environment(environ: Mapping[str, str]) -> Settings:
 
     :raises SettingsError: a variable is missing or wrong; the message names it
     """
-    store = StoreSettings(**_values(StoreSettings, environ))
     values = _values(Settings, environ)
+    store = StoreSettings(**_values(StoreSettings, environ))
     values.setdefault("gnupg_home", values["state_path"] / "gnupg")
     values["pings"] = {
         event: url

@@ -63,7 +63,7 @@ def test_a_wrong_command_line_is_status_2(argv: list[str], capsys: pytest.Captur
 def test_settings_that_are_missing_are_named(server: Server) -> None:
     missing = server.application.owner.run([server.command, "status"], check=False)
     assert missing.returncode == 3
-    assert "CHECKNINER_BACKUPS_STATE_PATH is not set" in missing.stderr
+    assert "CHECKNINER_BACKUPS_NAME is not set" in missing.stderr
     assert "HINT: pass --environment FILE" in missing.stderr
     missing = server.application.owner.run([server.command, "--environment", "/no/such.env", "status"], check=False)
     assert missing.returncode == 3
