@@ -123,6 +123,23 @@ def test_restore_by_hand(installed: World) -> None:
     }
 
 
+def test_the_emergency_card_by_hand(installed: World) -> None:
+    """What set-up has printed is typed as it stands: the card carries the names of this site."""
+    installed.store_keys("s3-keys")
+    installed.fetch_newest(ARCHIVE)
+    (installed.folder / installed.translate(ARCHIVE)).unlink()
+    for left in ("checkniner_before", BY_HAND):
+        installed.cluster.drop_database(left)
+    before = installed.content()
+    (card,) = installed.folder.glob("emergency-cards/*.txt")
+    commands = [block for block in blocks(card) if block.language == "sh"]
+    assert len(commands) == 4
+    for block in commands:
+        follow(installed, block)
+    assert installed.content() == before
+    assert installed.content("checkniner_before") == before
+
+
 def test_variables(installed: World) -> None:
     for block in blocks(ROOT / "docs" / "variables.md"):
         follow(installed, block)

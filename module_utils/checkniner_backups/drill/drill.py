@@ -90,18 +90,21 @@ def drill(store: Store, archive: Archive, plan: Plan) -> Result:
 
     started = time.monotonic()
     words = {"sql": "not reached", "fixtures": "not reached", "both": "not reached"}
-    verdict, size = BAD, archive.size
+    verdict, size, database = BAD, archive.size, {}
     with throwaway(unprivileged(plan.code.path if plan.code else None)) as server:
         try:
             fetched, size = _fetched(store, archive, server, plan)
-            inspect(fetched, trust=plan.trust, key=archive.key)
+            database = inspect(fetched, trust=plan.trust, key=archive.key).database
             verdict = _restore(Trial(server, fetched, plan.conditions), plan, words)
         except BackupsError as error:
             log.error("%s: %s", archive.key, error.message)
             stage = next((name for name, said in words.items() if said == "not reached"), "both")
             words[stage] = f"FAILED: {error.message}"
     now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return Result(archive.key, verdict, **words, size=size, seconds=time.monotonic() - started, at=now)
+    return Result(
+        archive.key, verdict, **words, size=size, seconds=time.monotonic() - started, at=now,
+        database=database.get("name", ""), role=database.get("owner", ""),
+    )  # fmt: skip
 
 
 def _restore(trial: Trial, plan: Plan, words: dict[str, str]) -> str:

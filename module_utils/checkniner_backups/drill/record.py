@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..settings import DRILLS
+from ..system.timestamps import human_duration
 
 if TYPE_CHECKING:
     from ..storage.s3 import Store
@@ -20,7 +21,10 @@ _LEFT = re.compile(r"([0-9-]{10}T[0-9:]{8})\.json\Z")
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one archive. `sql`, `fixtures` and `both` are words; `size` is in bytes, `seconds` in all."""
+    """What came of one archive. `sql`, `fixtures` and `both` are words; `size` is in bytes, `seconds` in all.
+
+    :param database: the name of the database that the archive is of, and `role` that of its owner; in no record
+    """
 
     archive: str
     verdict: str
@@ -31,6 +35,17 @@ class Result:
     seconds: float
     at: str
     engine: str = __version__
+    database: str = ""
+    role: str = ""
+
+    def for_record(self) -> dict[str, object]:
+        """Return what is recorded, where whoever may read the bucket can read it."""
+        return {name: value for name, value in asdict(self).items() if name not in ("database", "role")}
+
+    def sentence(self) -> str:
+        """Return what came of it, for people."""
+        when = self.at.replace("T", " ").removesuffix("Z")
+        return f"{self.archive} was restored and proven on {when} UTC, which took {human_duration(self.seconds)}."
 
 
 @dataclass(frozen=True)
@@ -52,19 +67,38 @@ def record(store: Store, result: Result) -> str:
     while True:
         key = f"{store.prefix}{DRILLS}{timestamp:%Y-%m-%dT%H:%M:%S}{ending}.json"
         if store.look(key) is None:
-            store.put_json(key, asdict(result))
+            store.put_json(key, result.for_record())
             return key
         timestamp += timedelta(seconds=1)
 
 
 def last_good(store: Store) -> datetime | None:
     """Given a store, return when (UTC) the last good drill was; None if there was none. Lists, and reads nothing."""
+    stamp = _last_good_stamp(store)
+    return datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc) if stamp else None
+
+
+def last_good_result(store: Store) -> Result | None:
+    """Given a store, return what came of the last good drill, as its record tells; None if there was none.
+
+    :raises StoreError: the record cannot be read
+    """
+    stamp = _last_good_stamp(store)
+    if not stamp:
+        return None
+    told = store.get_json(f"{store.prefix}{DRILLS}{stamp}.json")
+    try:
+        result = Result(**told)
+        result.sentence()
+    except (TypeError, AttributeError):  # of a later version, or not of ours
+        return None
+    return result
+
+
+def _last_good_stamp(store: Store) -> str:
     folder = store.prefix + DRILLS
     found = (_LEFT.fullmatch(each.key[len(folder) :]) for page in store.pages(folder) for each in page.objects)
-    stamps = [match[1] for match in found if match]
-    if not stamps:
-        return None
-    return datetime.strptime(max(stamps), "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+    return max((match[1] for match in found if match), default="")
 
 
 def rows(drilled: Sequence[Drilled]) -> list[list[str]]:
