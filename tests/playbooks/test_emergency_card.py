@@ -1,4 +1,4 @@
-"""The emergency card (checkniner_emergency_card): set-up and drill keep it beside the inventory, and it holds no secret."""
+"""The emergency card (checkniner_emergency_card): set-up keeps it beside the inventory, and it holds no secret."""
 
 from __future__ import annotations
 

@@ -106,8 +106,8 @@ def parts(site: Site) -> Iterator[Part]:
     )
     yield Part(
         "With the playbook",
-        "The first line, on a new server only, installs the backups again; the second brings the data back. A new server"
-        " signs with a new key: add -e new_origin=true to the first line, and if known_origins is lost,"
+        "The first line, on a new server only, installs the backups again; the second brings the data back. A new"
+        " server signs with a new key: add -e new_origin=true to the first line, and if known_origins is lost,"
         " -e other_server=true to the second.",
         code=f"ansible-playbook -i inventory.yml playbooks/setup-backups.yml --limit {quote(site.host)}\n"
         f"ansible-playbook -i inventory.yml playbooks/restore.yml -e source=sql --limit {quote(site.host)}",
