@@ -11,7 +11,7 @@ def test_set_up_writes_a_card_without_secrets(operated: Operated) -> None:
     control = operated.control
     (text,) = control.folder.glob("emergency-cards/*.txt")
     page = text.with_suffix(".html")
-    assert "the emergency card, to be printed and kept where the server is not" in " ".join(operated.set_up.stdout.split())
+    assert "the emergency card, to be printed and kept where the server is not" in operated.set_up.stdout
     said = text.read_text() + page.read_text()
     assert control.key.fingerprint in said.replace(" ", "")
     assert f"{operated.database.name}_restored" in said
