@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -94,3 +95,29 @@ def test_tasks_use_what_is_declared_and_nothing_else() -> None:
     unknown = used - defaults().keys() - registered - {"checkniner_backups_hosts"} - FORMER
     assert not unknown, unknown
     assert not defaults().keys() - used, "declared, and used by nobody"
+
+
+def variables_of(node: Any) -> Iterator[str]:
+    """Yield the names that plays and tasks set: `vars`, `register`, and the variable of a loop."""
+    if isinstance(node, list):
+        for each in node:
+            yield from variables_of(each)
+    elif isinstance(node, dict):
+        yield from node.get("vars") or ()
+        yield from (node[name] for name in ("register", "loop_var") if isinstance(node.get(name), str))
+        for each in node.values():
+            yield from variables_of(each)
+
+
+def test_no_name_of_ours_can_be_a_name_of_the_users_play() -> None:
+    """What a play has registered or set as a fact counts more than the variables of a task or a play."""
+    paths = [*ROLE.glob("tasks/**/*.yml"), *(path for path in ROOT.glob("playbooks/*.yml") if path.exists())]
+    assert len(paths) > 40
+    ours = re.compile(r"(__)?checkniner_backups_|ansible_")
+    wrong = {
+        f"{path.name}: {name}"
+        for path in paths
+        for name in variables_of(yaml.safe_load(path.read_text()))
+        if not ours.match(name)
+    }
+    assert not wrong
