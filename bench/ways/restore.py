@@ -29,4 +29,4 @@ load = restore.restore_sql if sys.argv[3] == "sql" else restore.restore_fixtures
 proof = load(settings, source, new)
 assert proof.proven, proof
 change = databases.swap(new, facts)
-logging.info("%s; swapped, nobody could connect for %.3f s", proof.words, change.outage)
+logging.info("%s; swapped, nobody could connect for %.3f s", proof.summary, change.outage)

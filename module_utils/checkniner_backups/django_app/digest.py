@@ -14,7 +14,8 @@ import hashlib
 import re
 from collections.abc import Collection
 
-_NO_FRACTION = re.compile(rb'(\d\d:\d\d:\d\d)\.000(?=Z?")')
+# A pattern that begins with plain text is looked for ten times as fast.
+_NO_FRACTION = re.compile(rb'\.000(?<=\d\d:\d\d:\d\d\.000)(?=Z?")')
 _REACH = len('12:00:00.000Z"')
 """Bytes: what is looked for is not longer, and may be cut by the end of a piece."""
 
@@ -31,7 +32,7 @@ class FixtureDigest:
     def write(self, data: bytes) -> int:
         """Take these bytes; return how many they were."""
         kept = self._filter.feed(data) if self._filter else data
-        text = _NO_FRACTION.sub(rb"\1", self._tail + kept)
+        text = _NO_FRACTION.sub(b"", self._tail + kept)
         self._hash.update(text[:-_REACH])
         self._tail = text[-_REACH:]
         return len(data)

@@ -203,7 +203,7 @@ class FixturesProcess(Interpreter):
         message = self._receive("loaded")
         for note in message.get("notes", ()):
             log.warning("%s", note)
-        return LoadReport(apps=tuple(message["apps"]), objects=dict(message["models"]), digests=digests)
+        return LoadReport(tuple(message["apps"]), dict(message["models"]), digests, dict(message["copied"]))
 
     def commit(self) -> None:
         """Make what a load with `hold` has done lasting.

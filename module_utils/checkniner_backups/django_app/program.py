@@ -15,31 +15,39 @@ from urllib.parse import unquote, urlsplit
 from ..system.accounts import Account
 from . import worker
 from .worker import (
+    bulk,
     channel,
     columns,
     connection_info,
+    copyin,
     copyout,
     dump,
     eligibility,
     inexact,
+    insert,
     isolation,
     jsonstream,
     load,
     lookups,
     main,
+    members,
     plan,
     quiet,
     reasons,
+    rebuild,
     serializing,
+    shape,
     statement,
     tables,
+    tokens,
 )
 from .worker import registry as registry_side
 
 # All are imported, though only their text is wanted: so Ansible sees that it must ship them.
 _MODULES = (
-    worker, channel, columns, connection_info, copyout, dump, eligibility, inexact, isolation, jsonstream, load,
-    lookups, main, plan, quiet, reasons, registry_side, serializing, statement, tables,
+    worker, bulk, channel, columns, connection_info, copyin, copyout, dump, eligibility, inexact, insert, isolation,
+    jsonstream, load, lookups, main, members, plan, quiet, reasons, rebuild, registry_side, serializing, shape,
+    statement, tables, tokens,
 )  # fmt: skip
 _PACKAGE = "checkniner_worker"
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|DSN", re.IGNORECASE)

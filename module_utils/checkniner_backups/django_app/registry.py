@@ -246,11 +246,13 @@ class LoadReport:
     :param apps: those whose members came
     :param objects: number of objects of each model
     :param digests: `FixtureDigest` (hex) of each app's member
+    :param copied: number of objects of each model that went in by COPY, past Django
     """
 
     apps: tuple[str, ...]
     objects: Mapping[str, int]
     digests: Mapping[str, str]
+    copied: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,7 @@ _FLOAT = Scalar(
 _QUOTED = Scalar("'\"' || {0} || '\"'", "", "{0}")
 _BINARY = Scalar("'\"' || replace(encode({0}, 'base64'), E'\\n', '') || '\"'")
 
-_KINDS: dict[str, tuple[Collection[str], Scalar]] = {
+KINDS: dict[str, tuple[Collection[str], Scalar]] = {
     **dict.fromkeys(
         ("AutoField", "BigAutoField", "SmallAutoField", "IntegerField", "BigIntegerField", "SmallIntegerField",
          "PositiveIntegerField", "PositiveBigIntegerField", "PositiveSmallIntegerField"),
@@ -155,8 +155,8 @@ def scalar(field: Any, column: str, real_type: tuple[str, int, bool], zone: str)
     elif name == "DateTimeField":
         types = ("timestamp with time zone",)
         found = Scalar(_DATETIME.format(zone=zone), _YEARS.format(" 00:00+00"))
-    elif name in _KINDS:
-        types, found = _KINDS[name]
+    elif name in KINDS:
+        types, found = KINDS[name]
     else:
         raise NotEligibleError(f"{field.name} is a {name}")
     require_own_class(field, name)

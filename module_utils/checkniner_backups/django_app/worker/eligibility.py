@@ -1,4 +1,4 @@
-"""Whether Django would do anything between a model's columns and its fixture that SQL would miss."""
+"""Whether Django would do anything between a model's columns and its fixture, either way, that SQL would miss."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 from .columns import NotEligibleError
+from .insert import one_by_one
 from .registry import ALIAS
 
 
@@ -31,11 +32,16 @@ def check_model(model: Any) -> None:
     for field in model._meta.local_fields:
         if isinstance(field, ImageField) and (field.width_field or field.height_field):
             raise NotEligibleError(f"{label} keeps the size of an image")
-    receivers = signals.post_init._live_receivers(model)
-    if receivers and isinstance(receivers[0], list):  # Django 5: (synchronous, asynchronous)
-        receivers = [*receivers[0], *receivers[1]]
+    receivers = _receivers(signals.post_init, model)
     if any(getattr(found, "__func__", None) is not ImageField.update_dimension_fields for found in receivers):
         raise NotEligibleError(f"{label} has receivers of post_init")
+
+
+def _receivers(signal: Any, model: Any) -> list[Any]:
+    receivers = signal._live_receivers(model)
+    if receivers and isinstance(receivers[0], list):  # Django 5: (synchronous, asynchronous)
+        receivers = [*receivers[0], *receivers[1]]
+    return list(receivers)
 
 
 def check_descriptor(field: Any) -> None:
@@ -62,3 +68,65 @@ def check_default_manager(model: Any) -> None:
     manager = model._default_manager
     if type(manager).get_queryset is not Manager.get_queryset or manager._queryset_class is not QuerySet:
         raise NotEligibleError(f"{model._meta.label} has a default manager of its own")
+
+
+def check_model_on_load(model: Any) -> None:
+    """Given a model, make sure that what `loaddata` puts into its table follows from the fixture alone.
+
+    :raises NotEligibleError: code of the application's own could change what is written
+    """
+    from django.db import models
+    from django.db.models import signals
+
+    label = model._meta.label
+    check_model(model)
+    if one_by_one(model):
+        raise NotEligibleError(f"{label} is saved one by one")
+    if model.__setattr__ is not models.Model.__setattr__:
+        raise NotEligibleError(f"{label} has a __setattr__ of its own")
+    if type(model).__call__ is not type.__call__:
+        raise NotEligibleError(f"{label} has a metaclass of its own")
+    if _receivers(signals.pre_init, model):
+        raise NotEligibleError(f"{label} has receivers of pre_init")
+
+
+def check_field_on_load(field: Any) -> None:
+    """Given a field, make sure that Django's own code alone stands between a value in a fixture and its column.
+
+    :raises NotEligibleError: the application replaced some of it
+    """
+    check_descriptor(field)
+    for name in ("get_prep_value", "get_db_prep_value", "get_db_prep_save"):
+        if name in vars(field):
+            raise NotEligibleError(f"{field.name} has a {name} of its own")
+
+
+def check_operations(connection: Any) -> None:
+    """Given Django's connection, make sure that values go to PostgreSQL as Django's own backend sends them.
+
+    :raises NotEligibleError: another backend may send them in another way, or to another database
+    """
+    if connection.vendor != "postgresql":
+        raise NotEligibleError("the database is not PostgreSQL")
+    from django.db.backends.postgresql.operations import DatabaseOperations
+
+    theirs = type(connection.ops)
+    for name in dir(DatabaseOperations):
+        if name.startswith("adapt_") and getattr(theirs, name) is not getattr(DatabaseOperations, name):
+            raise NotEligibleError(f"the database backend has an {name} of its own")
+
+
+def check_table_on_load(connection: Any, model: Any) -> None:
+    """Given a model, make sure that COPY does with its table what INSERT does.
+
+    :raises NotEligibleError: it is a view, or rules or an identity column make a difference
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relkind IN ('r', 'p') AND NOT relhasrules AND NOT EXISTS (SELECT FROM pg_attribute"
+            " WHERE attrelid = c.oid AND attidentity = 'a') FROM pg_class c WHERE oid = to_regclass(%s)",
+            [connection.ops.quote_name(model._meta.db_table)],
+        )
+        found = cursor.fetchone()
+    if not (found and found[0]):
+        raise NotEligibleError(f"the table of {model._meta.label} is not a plain one")

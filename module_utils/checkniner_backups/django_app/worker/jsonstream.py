@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import re
-from typing import Any, Iterable, Iterator  # noqa: UP035  Python 3.8
+from typing import Any, Callable, Iterable, Iterator  # noqa: UP035  Python 3.8
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
@@ -13,6 +13,8 @@ _LONGEST_TOKEN = 32
 """Characters: a number or a literal that is cut off by the end of a chunk is reported this close to the end."""
 _MORE = 65536
 """Characters that are read at least when an object is cut off by the end of a chunk."""
+_BLOCK = 1 << 19
+"""Characters that are offered at once to what takes objects by itself."""
 LONGEST_OBJECT = 1 << 28
 """Characters: a row with a picture of 190 MB in it. Without an end, a small archive would fill the memory."""
 
@@ -21,12 +23,16 @@ class FixtureError(Exception):
     """A member is not a JSON list of objects, or holds something that does not belong there."""
 
 
-def objects(chunks: Iterable[bytes], longest: int = LONGEST_OBJECT) -> Iterator[dict[str, Any]]:
+def objects(
+    chunks: Iterable[bytes], longest: int = LONGEST_OBJECT, bulk: Callable[[str, int], int | None] | None = None
+) -> Iterator[dict[str, Any]]:
     """Given the bytes of a JSON list in chunks of any size, yield its objects.
 
     Any layout is accepted: indented, on one line, empty, with a byte order mark.
 
     :param longest: characters that one object may have
+    :param bulk: called with text and the place in it where an object begins; returns where the next one begins, or the
+        list ends: what lies between is not yielded. None: it takes nothing here, whatever follows
     :raises FixtureError: something else than a list of objects, or a longer one
     """
     reader = _Reader(chunks, longest)
@@ -37,6 +43,9 @@ def objects(chunks: Iterable[bytes], longest: int = LONGEST_OBJECT) -> Iterator[
         while following != "]":
             if following != "{":
                 raise FixtureError("an element of the list is not an object")
+            if bulk and reader.offer(bulk):
+                following = reader.peek()
+                continue
             yield reader.value()
             separator = reader.take()
             if separator == "]":
@@ -89,6 +98,17 @@ class _Reader:
         found = self.peek()
         self.position += 1
         return found
+
+    def offer(self, bulk: Callable[[str, int], int | None]) -> bool:
+        """Given what takes objects by itself, offer it the text from here on; return whether it took some."""
+        took = False
+        while True:
+            end = bulk(self.text, self.position)
+            if end is None or (end == self.position and (self.finished or len(self.text) - end >= _BLOCK)):
+                return took
+            took = took or end > self.position
+            self.position = end
+            self.refill(_BLOCK)
 
     def value(self) -> dict[str, Any]:
         """Return the object that starts here."""
