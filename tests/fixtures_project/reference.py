@@ -1,7 +1,8 @@
-"""What Django itself prints: answers `label path` lines on stdin by writing dumpdata's output to the path.
+"""What Django itself does: answers `label path` lines on stdin by writing dumpdata's output to the path, and
+`loaddata path` lines by loading the path.
 
-With references to content types and permissions as natural keys, and to nothing else: Django knows only all or none, so
-it prints the keys themselves, and they are looked up here.
+Dumps have references to content types and permissions as natural keys, and to nothing else: Django knows only all or
+none, so it prints the keys themselves, and they are looked up here.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ def serve() -> None:
 
     for line in sys.stdin:
         label, path = line.rstrip("\n").split(" ", 1)
+        if label == "loaddata":
+            call_command("loaddata", path, verbosity=0)
+            sys.stderr.write("done\n")
+            sys.stderr.flush()
+            continue
         call_command("dumpdata", label, format="json", indent=4, use_base_manager=True, output=path, verbosity=0,
                      exclude=["kinds.absent"] if "." not in label else [],
                      use_natural_primary_keys=label in NATURAL)  # fmt: skip

@@ -93,21 +93,30 @@ class KindsProject:
 
 @dataclass(frozen=True)
 class Reference:
-    """`dumpdata` in a process that stays."""
+    """`dumpdata` and `loaddata` in a process that stays."""
 
     process: subprocess.Popen[str]
     folder: Path
 
     def dumpdata(self, label: str) -> bytes:
         """Given an app or a model, return what `dumpdata --all --indent 4` prints, with our natural-key options."""
+        path = self.folder / "reference.json"
+        self._ask(label, path)
+        return path.read_bytes()
+
+    def loaddata(self, fixture: bytes) -> None:
+        """Given a fixture, let Django load it."""
+        path = self.folder / "reference.json"
+        path.write_bytes(fixture)
+        self._ask("loaddata", path)
+
+    def _ask(self, word: str, path: Path) -> None:
         assert self.process.stdin
         assert self.process.stderr
-        path = self.folder / "reference.json"
-        self.process.stdin.write(f"{label} {path}\n")
+        self.process.stdin.write(f"{word} {path}\n")
         self.process.stdin.flush()
         said = self.process.stderr.readline()
         assert said == "done\n", said + self.process.stderr.read()
-        return path.read_bytes()
 
 
 class Members:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from checkniner_backups.django_app.worker.jsonstream import FixtureError, objects
@@ -97,3 +99,33 @@ def test_an_object_of_the_longest_length() -> None:
 def test_a_number_of_many_digits_is_refused() -> None:
     with pytest.raises(FixtureError, match="a number is too long"):
         list(objects([b'[{"a": ' + b"1" * 10_000 + b"}]"]))
+
+
+_NUMBER = re.compile(r'\{"a": ([0-9]+)\} *(?:, *(?=\{)|(?=\]))')
+
+
+@given(st.lists(st.integers(0, 99) | st.text(max_size=3), max_size=30), st.integers(1, 40), st.booleans())
+def test_what_is_taken_from_the_text_is_not_yielded(values: list[Any], size: int, interested: bool) -> None:
+    came: list[Any] = []
+
+    def take(text: str, position: int) -> int | None:
+        while found := _NUMBER.match(text, position):
+            came.append(int(found[1]))
+            position = found.end()
+        return position if interested else None
+
+    for found in objects(cut(json.dumps([{"a": value} for value in values]).encode(), size), bulk=take):
+        if interested or not isinstance(found["a"], int):
+            came.append(found["a"])
+    if interested:
+        assert came == values
+
+
+@pytest.mark.parametrize("text", ['[{"a": 1}, ]', '[{"a": 1},', '[{"a": 1}', '[{"a": 1}] 2', '[{"a": 1}, 2]'])
+def test_what_follows_objects_that_were_taken_is_checked(text: str) -> None:
+    def take(text: str, position: int) -> int:
+        found = _NUMBER.match(text, position)
+        return found.end() if found else position
+
+    with pytest.raises(FixtureError):
+        list(objects(cut(text.encode(), 3), bulk=take))

@@ -9,7 +9,9 @@ wrong.
 from __future__ import annotations
 
 import re
-from typing import Any, Callable  # noqa: UP035  Python 3.8
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any, Callable, NamedTuple  # noqa: UP035  Python 3.8
 
 from .columns import NotEligibleError
 from .copyin import copy_in
@@ -23,8 +25,18 @@ _SHAPES = 500
 """Shapes that are remembered: a hostile fixture may have as many as objects."""
 
 
+class _Running(NamedTuple):
+    """Objects that PostgreSQL is taking."""
+
+    model: Any
+    text: str
+    size: int
+    done: Future[None]
+    savepoint: ExitStack
+
+
 class Bulk:
-    """Takes objects out of a fixture's text."""
+    """Takes objects out of a fixture's text. Nothing else may ask the database anything before `wait` was called."""
 
     def __init__(
         self,
@@ -35,16 +47,19 @@ class Bulk:
     ) -> None:
         """:param before: called with a model before its objects are copied
         :param loaded: called with a model and how many objects of it have been
-        :param otherwise: called with the text of objects that Django must load, a list without its brackets
+        :param otherwise: called with a list of objects, as text, that Django must load
         """
         self.connection = connection
         self.before, self.loaded, self.otherwise = before, loaded, otherwise
         self.shapes = Shapes(connection)
         self.known: dict[tuple[Any, ...], Shape | None] = {}
         self.current: Shape | None = None
+        self.thread = ThreadPoolExecutor(1)
+        self.running: _Running | None = None
 
     def learn(self, model: Any, found: dict[str, Any]) -> None:
         """Given an object that goes through Django, take those that follow and have its shape, if they can be."""
+        self.wait()
         key = (model, *found, *found["fields"])
         if key not in self.known and len(self.known) < _SHAPES:
             try:
@@ -69,37 +84,72 @@ class Bulk:
         end = len(text) - len(rows[-1][-1])
         if rows[-1][-1]:
             rows.pop()
-        self._copy(shape, text[position:end], rows)
+        self._start(shape, text[position:end], rows)
         return end
 
-    def _copy(self, shape: Shape, source: str, rows: list[tuple[str, ...]]) -> None:
-        """Given objects as text, and the values in it, copy them, or let Django load them."""
-        from django.db import DatabaseError, transaction
+    def _start(self, shape: Shape, source: str, rows: list[tuple[str, ...]]) -> None:
+        """Given objects as text, and the values in it, let PostgreSQL take them, or Django."""
+        from django.db import transaction
 
-        self.before(shape.model)
+        if shape.asks:
+            self.wait()
         try:
-            with transaction.atomic(using=ALIAS):
-                values = _converted(shape, rows, escaped=bool(_ESCAPED.search(source)))
-                columns = [values[place] for place in shape.columns]
-                lines = map(",".join, zip(*columns))  # noqa: B905  Python 3.8
-                copy_in(self.connection, shape.statement, "\n".join(lines) + "\n")
-                for many in shape.lists:
-                    pairs = [
-                        f"{key},{target}\n"
-                        for key, listed in zip(values[0], values[many.place])  # noqa: B905  Python 3.8
-                        if listed != "[]"
-                        for target in dict.fromkeys(many.keys_of(listed))
-                    ]
-                    if pairs:
-                        copy_in(self.connection, many.statement, "".join(pairs))
-        except (DatabaseError, _ConversionError, ValueError):
-            self.otherwise(source.rstrip().rstrip(","))
+            copies = _copies(shape, rows, escaped=bool(_ESCAPED.search(source)))
+        except (_ConversionError, UnicodeEncodeError):
+            self.wait()
+            self.otherwise(_listed(source))
+            return
+        self.wait()
+        self.before(shape.model)
+        savepoint = ExitStack()
+        savepoint.enter_context(transaction.atomic(using=ALIAS))
+        cursor = savepoint.enter_context(self.connection.cursor()).cursor  # Django's own is for one thread alone
+        done = self.thread.submit(copy_in, cursor, copies)
+        self.running = _Running(shape.model, source, len(rows), done, savepoint)
+
+    def wait(self) -> None:
+        """Wait until PostgreSQL has taken what it was given; what it refuses, let Django load."""
+        from django.db import DatabaseError
+
+        running, self.running = self.running, None
+        if running is None:
+            return
+        try:
+            with running.savepoint, self.connection.wrap_database_errors:
+                running.done.result()
+        except (DatabaseError, ValueError):
+            self.otherwise(_listed(running.text))
         else:
-            self.loaded(shape.model, len(rows))
+            self.loaded(running.model, running.size)
+
+
+def _listed(text: str) -> str:
+    return f"[{text.rstrip().rstrip(',')}]"
 
 
 class _ConversionError(Exception):
     """Django does not know what to do with a value, or does not know yet."""
+
+
+def _copies(shape: Shape, rows: list[tuple[str, ...]], escaped: bool) -> list[tuple[str, bytes]]:
+    """Given the values of objects, return COPY statements with their rows.
+
+    :param escaped: whether some strings hold escapes of JSON that COPY does not know
+    :raises _ConversionError: Django does not know what to do with a value
+    :raises UnicodeEncodeError: a string holds half of a surrogate pair
+    """
+    values = _converted(shape, rows, escaped)
+    lines = map(",".join, zip(*[values[place] for place in shape.columns]))  # noqa: B905  Python 3.8
+    copies = [(shape.statement, ("\n".join(lines) + "\n").encode())]
+    for many in shape.lists:
+        pairs = [
+            f"{key},{target}\n"
+            for key, targets in zip(values[0], values[many.place])  # noqa: B905  Python 3.8
+            for target in dict.fromkeys(targets)
+        ]
+        if pairs:
+            copies.append((many.statement, "".join(pairs).encode()))
+    return copies
 
 
 def _converted(shape: Shape, rows: list[tuple[str, ...]], escaped: bool) -> list[Any]:
@@ -109,11 +159,12 @@ def _converted(shape: Shape, rows: list[tuple[str, ...]], escaped: bool) -> list
     :raises _ConversionError: one cannot be
     """
     values: list[Any] = list(zip(*rows))  # noqa: B905  Python 3.8
-    changes = list(shape.converts)
+    changes: list[tuple[int, Callable[[str], Any]]] = [(many.place, many.keys_of) for many in shape.lists]
+    changes += shape.converts
     if escaped:
         changes += [(place, _unescaped) for place in shape.texts]
     for place, change in changes:
-        known = {"null": "null"}
+        known: dict[str, Any] = {"null": "null", "[]": ()}
         changed = []
         try:
             for found in values[place]:

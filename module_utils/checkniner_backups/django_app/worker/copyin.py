@@ -1,4 +1,4 @@
-"""Rows into a table by COPY, through either driver."""
+"""Rows into tables by COPY, through either driver."""
 
 from __future__ import annotations
 
@@ -6,16 +6,11 @@ import io
 from typing import Any
 
 
-def copy_in(connection: Any, statement: str, rows: str) -> None:
-    """Given Django's connection, a COPY statement and its rows, send them.
-
-    :raises UnicodeEncodeError: they hold half of a surrogate pair
-    """
-    data = rows.encode()
-    with connection.cursor() as wrapper, connection.wrap_database_errors:
-        cursor = wrapper.cursor
+def copy_in(cursor: Any, copies: list[tuple[str, bytes]]) -> None:
+    """Given the driver's own cursor, and COPY statements with their rows, send them. Any thread may do that."""
+    for statement, rows in copies:
         if hasattr(cursor, "copy_expert"):  # psycopg 2
-            cursor.copy_expert(statement, io.BytesIO(data), len(data) + 1)
+            cursor.copy_expert(statement, io.BytesIO(rows), len(rows) + 1)
         else:
             with cursor.copy(statement) as copy:
-                copy.write(data)
+                copy.write(rows)

@@ -39,7 +39,10 @@ class Load:
         self.app = app
         try:
             with self.natural_keys.remembered():
-                self._save_all(objects(chunks, bulk=self.bulk.take))
+                try:
+                    self._save_all(objects(chunks, bulk=self.bulk.take))
+                finally:
+                    self.bulk.wait()  # what is wrong with earlier objects comes first
         except FixtureError as error:
             raise FixtureError(f"{app}.json: {error}") from None
 
@@ -49,6 +52,7 @@ class Load:
         checked = (self._checked(found) for found in source)
         for deserialized in Deserializer(checked, using=ALIAS, handle_forward_references=True):
             self._save(deserialized)
+        self.bulk.wait()
         self.flush()
 
     def _before_copy(self, model: Any) -> None:
@@ -62,7 +66,7 @@ class Load:
         self.copied[label] = self.copied.get(label, 0) + count
 
     def _not_copied(self, text: str) -> None:
-        self._save_all(objects([f"[{text}]".encode()]))
+        self._save_all(objects([text.encode()]))
 
     def finish(self, rebuild: Rebuild, exactly: list[Any]) -> None:
         """Save what had to wait for later objects, check all foreign keys, set the sequences.

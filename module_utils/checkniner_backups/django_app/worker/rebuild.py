@@ -23,7 +23,7 @@ _FOREIGN_KEYS = f"""
 SELECT r.oid::regclass::text, quote_ident(c.conname), pg_get_constraintdef(c.oid)
 FROM pg_constraint c JOIN pg_class r ON r.oid = c.conrelid JOIN pg_class f ON f.oid = c.confrelid
 WHERE {_TABLES} AND c.contype = 'f' AND c.condeferred AND c.convalidated AND c.conislocal AND c.coninhcount = 0
-  AND c.confupdtype = 'a' AND c.confdeltype = 'a' AND f.relkind = 'r' AND pg_has_role(f.relowner, 'USAGE')
+  AND f.relkind = 'r' AND pg_has_role(f.relowner, 'USAGE')
   {_BY_ITSELF.format("'pg_constraint'", "c")}
 ORDER BY 1, 2
 """  # noqa: S608  put together here

@@ -51,6 +51,8 @@ class Shape:
     converts: tuple[tuple[int, Callable[[str], str]], ...]
     """Places of values that COPY takes in another form."""
     lists: tuple[Many, ...]
+    asks: bool
+    """Whether keys are looked up in the database."""
 
 
 class Shapes:
@@ -98,7 +100,7 @@ class Shapes:
         return Shape(
             model, self._statement(model, [field for field in [meta.pk, *fields] if field in concrete]),
             re.compile(pattern), re.compile(f"{pattern}|((?s:.+))"), tuple(columns), tuple(texts), tuple(converts),
-            tuple(lists),
+            tuple(lists), any(field.remote_field and is_natural(field.remote_field.model) for field in fields),
         )  # fmt: skip
 
     def _statement(self, model: Any, fields: list[Any]) -> str:
