@@ -119,12 +119,11 @@ def check_operations(connection: Any) -> None:
 def check_table_on_load(connection: Any, model: Any) -> None:
     """Given a model, make sure that COPY does with its table what INSERT does.
 
-    :raises NotEligibleError: it is a view, or rules or an identity column make a difference
+    :raises NotEligibleError: it is a view, or has rules
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT relkind IN ('r', 'p') AND NOT relhasrules AND NOT EXISTS (SELECT FROM pg_attribute"
-            " WHERE attrelid = c.oid AND attidentity = 'a') FROM pg_class c WHERE oid = to_regclass(%s)",
+            "SELECT relkind IN ('r', 'p') AND NOT relhasrules FROM pg_class WHERE oid = to_regclass(%s)",
             [connection.ops.quote_name(model._meta.db_table)],
         )
         found = cursor.fetchone()

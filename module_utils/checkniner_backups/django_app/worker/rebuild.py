@@ -68,6 +68,7 @@ class Rebuild:
         if not self.foreign_keys and not self.indexes:
             return
         with self.connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = 0")  # one statement reads a whole table
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with pending checks cannot be altered
             for definition in self.indexes:
                 cursor.execute(definition)
