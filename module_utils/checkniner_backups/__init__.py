@@ -7,7 +7,7 @@ The packages, lowest first; each imports only from those before it:
 * postgres, storage, openpgp, openssh: one package per outside system
 * django_app: the application, its environment and its own interpreter
 * archive, verify: the file format, and whether a database holds what an archive promises
-* backup, restore, drill, maintenance: the use cases
+* backup, restore, drill, pruning, maintenance: the use cases
 * cli: the door for cron and for hands
 """
 
