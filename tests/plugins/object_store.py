@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from checkniner_backups.settings import StoreSettings
-from checkniner_backups.storage.policy import operator_policy, policy
+from checkniner_backups.storage.policy import operator_policy, policy, prune_policy
 from checkniner_backups.storage.upload import PART_SIZE
 
 from sandbox.object_store import ObjectStore
@@ -32,11 +32,13 @@ def a_file(folder: Path, size: int = 1000, name: str = "archive") -> tuple[Path,
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
-    """A SeaweedFS on the loopback interface. Besides `operator` and `server` it knows `policy` and `reader`, who have
-    our policies for servers and operators, and `nobody`, who has the first for another bucket."""
+    """A SeaweedFS on the loopback interface. Besides `operator` and `server` it knows `policy`, `reader` and
+    `pruner`, who have our policies for servers, operators and prunes, and `nobody`, who has the first of these for
+    another bucket."""
     policies = {
         "policy": policy(POLICY_BUCKET, "db/"),
         "reader": operator_policy(POLICY_BUCKET, "db/"),
+        "pruner": prune_policy(POLICY_BUCKET, "db/"),
         "nobody": policy("another-bucket", "db/"),
     }
     with ObjectStore(tmp_path_factory.mktemp("s3"), policies=policies) as server:

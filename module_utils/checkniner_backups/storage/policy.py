@@ -1,4 +1,4 @@
-"""The rights that the server's S3 keys should have, and the operator's, and no more."""
+"""The rights that the server's S3 keys should have, the operator's, and those of a prune, and no more."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ def policy(
 ) -> dict[str, Any]:
     """Given a bucket and a prefix, return the IAM policy (a JSON object) for the keys that the server gets.
 
-    It may list what is below the prefix, put archives there and abort its own unfinished uploads. It may neither read
-    nor delete. A put to a key that exists would still overwrite it; three things stand against that, each stronger:
+    It may list what is below the prefix, put archives there, abort its own unfinished uploads, and ask what protects
+    the bucket. It may neither read nor delete. A put to a key that exists would still overwrite it; three things stand
+    against that, each stronger:
 
     * the engine itself only puts with `If-None-Match: *`;
     * with `conditional_writes`, Amazon refuses every other put. A store that does not know these condition keys ignores
       the statement or refuses the policy: then leave it out and rely on the next one;
     * switch the bucket's *versioning* on: an overwritten archive stays as an older version, and this policy gives no
       `s3:DeleteObjectVersion`. With *object lock* in compliance mode nobody at all can remove a version early, the
-      bucket's owner included. A lifecycle rule then removes what is old: that is the only thing that ever deletes.
+      bucket's owner included. A prune with the operator's keys, or a lifecycle rule, removes what is old.
 
     With a KMS key, uploading in parts needs `kms:Decrypt` too; that alone does not let it read an object.
     """
     things = f"arn:aws:s3:::{bucket}/{prefix}*"
     statements: list[dict[str, Any]] = [
         _list(bucket, prefix),
+        _look(bucket),
         {
             "Sid": "FindUnfinishedUploads",
             "Effect": "Allow",
@@ -81,11 +83,48 @@ def operator_policy(bucket: str, prefix: str = "db/") -> dict[str, Any]:
     }
 
 
-def _list(bucket: str, prefix: str) -> dict[str, Any]:
+def prune_policy(bucket: str, prefix: str = "db/") -> dict[str, Any]:
+    """Given a bucket and a prefix, return the IAM policy (a JSON object) for the keys that a prune is run with.
+
+    They may list and read what is below the prefix, and remove it with all its versions; add nothing, and lift no lock.
+    Keep them apart from the keys for every day: who has these can remove every backup that no lock holds.
+    """
+    things = f"arn:aws:s3:::{bucket}/{prefix}*"
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            _list(bucket, prefix, "s3:ListBucketVersions"),
+            _look(bucket),
+            {
+                "Sid": "ReadArchives",
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectLegalHold"],
+                "Resource": things,
+            },
+            {
+                "Sid": "RemoveOldArchives",
+                "Effect": "Allow",
+                "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
+                "Resource": things,
+            },
+        ],
+    }
+
+
+def _look(bucket: str) -> dict[str, Any]:
+    return {
+        "Sid": "AskWhatProtectsTheBucket",
+        "Effect": "Allow",
+        "Action": ["s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"],
+        "Resource": f"arn:aws:s3:::{bucket}",
+    }
+
+
+def _list(bucket: str, prefix: str, *more: str) -> dict[str, Any]:
     return {
         "Sid": "ListArchives",
         "Effect": "Allow",
-        "Action": "s3:ListBucket",
+        "Action": ["s3:ListBucket", *more] if more else "s3:ListBucket",
         "Resource": f"arn:aws:s3:::{bucket}",
         "Condition": {"StringLike": {"s3:prefix": f"{prefix}*"}},
     }

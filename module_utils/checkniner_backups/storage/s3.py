@@ -1,7 +1,7 @@
 """Where archives go: an S3 bucket and a prefix, behind one class. Nothing else here knows boto3.
 
 boto3 is imported, and the client made, by the first request: who sends nothing pays nothing. There is no way to delete
-an object: the server must not be able to, and the engine never needs to.
+an object: the server must not be able to. The operator's prune has a room of its own for that (`removal`).
 """
 
 from __future__ import annotations

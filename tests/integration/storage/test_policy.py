@@ -76,8 +76,8 @@ def test_the_policy_names_no_right_to_read_or_delete() -> None:
         for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
     ]
     assert sorted(allowed) == [
-        "kms:Decrypt", "kms:GenerateDataKey", "s3:AbortMultipartUpload", "s3:ListBucket",
-        "s3:ListBucketMultipartUploads", "s3:PutObject",
+        "kms:Decrypt", "kms:GenerateDataKey", "s3:AbortMultipartUpload", "s3:GetBucketObjectLockConfiguration",
+        "s3:GetBucketVersioning", "s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:PutObject",
     ]  # fmt: skip
 
 
