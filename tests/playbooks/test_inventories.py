@@ -41,7 +41,7 @@ def test_one_server_is_restored_at_a_time(operated: Operated, tmp_path: Path) ->
     assert_untouched(operated, before)
 
 
-@pytest.mark.parametrize("playbook", ["setup-backups.yml", "restore.yml"])
+@pytest.mark.parametrize("playbook", ["setup-backups.yml", "restore.yml", "prune.yml"])
 def test_two_servers_below_one_prefix_are_refused_by_name(operated: Operated, tmp_path: Path, playbook: str) -> None:
     before = digest_of(operated.database)
     store = "https://s3.example.net"

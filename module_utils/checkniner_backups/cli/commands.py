@@ -15,7 +15,8 @@ from ..backup import tick as backups
 from ..errors import RehearsalError
 from ..settings import Settings
 from ..state import State
-from .terminal import Progress, as_json, human_size, table
+from ..system.sizes import human_size
+from .terminal import Progress, as_json, table
 
 if TYPE_CHECKING:
     from ..last_tick import LastTick

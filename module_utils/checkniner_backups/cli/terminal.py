@@ -9,15 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any, TextIO
 
-_SIZES = ("B", "KiB", "MiB", "GiB", "TiB")
-
-
-def human_size(size: float) -> str:
-    """Given bytes, return a text of about four characters and the unit."""
-    unit = 0
-    while size >= 1024 and unit < len(_SIZES) - 1:
-        size, unit = size / 1024, unit + 1
-    return f"{size:.0f} {_SIZES[unit]}" if unit == 0 else f"{size:.1f} {_SIZES[unit]}"
+from ..system.sizes import human_size
 
 
 def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:

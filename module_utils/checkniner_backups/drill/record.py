@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
@@ -13,10 +14,11 @@ from ..settings import DRILLS
 from ..system.timestamps import human_duration
 
 if TYPE_CHECKING:
+    from ..storage.catalog import Listing
     from ..storage.s3 import Store
 
 GOOD, UNPROVEN, BAD = "good", "not proven", "bad"
-_LEFT = re.compile(r"([0-9-]{10}T[0-9:]{8})\.json\Z")
+_LEFT = re.compile(r"([0-9-]{10}T[0-9:]{8})(\.[a-z-]+)?\.json\Z")
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,10 @@ def record(store: Store, result: Result) -> str:
         timestamp += timedelta(seconds=1)
 
 
-def last_good(store: Store) -> datetime | None:
+def last_good(store: Listing) -> datetime | None:
     """Given a store, return when (UTC) the last good drill was; None if there was none. Lists, and reads nothing."""
-    stamp = _last_good_stamp(store)
-    return datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc) if stamp else None
+    newest = _last_good(store)
+    return newest.stamp if newest else None
 
 
 def last_good_result(store: Store) -> Result | None:
@@ -83,10 +85,10 @@ def last_good_result(store: Store) -> Result | None:
 
     :raises StoreError: the record cannot be read
     """
-    stamp = _last_good_stamp(store)
-    if not stamp:
+    newest = _last_good(store)
+    if newest is None:
         return None
-    told = store.get_json(f"{store.prefix}{DRILLS}{stamp}.json")
+    told = store.get_json(newest.key)
     try:
         result = Result(**told)
         result.sentence()
@@ -95,10 +97,30 @@ def last_good_result(store: Store) -> Result | None:
     return result
 
 
-def _last_good_stamp(store: Store) -> str:
-    folder = store.prefix + DRILLS
-    found = (_LEFT.fullmatch(each.key[len(folder) :]) for page in store.pages(folder) for each in page.objects)
-    return max((match[1] for match in found if match), default="")
+def _last_good(store: Listing) -> Record | None:
+    return next((each for each in recorded(store) if each.good), None)
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a record's key says: when (aware, UTC) a drill or a rehearsal ended, and whether it was a good drill."""
+
+    key: str
+    stamp: datetime
+    good: bool
+    size: int
+
+
+def recorded(store: Listing) -> list[Record]:
+    """Given a store, return the records in it, newest first. Lists, and reads nothing."""
+    folder, found = store.prefix + DRILLS, []
+    for page in store.pages(folder):
+        for each in page.objects:
+            if match := _LEFT.fullmatch(each.key[len(folder) :]):
+                with suppress(ValueError):  # the 31st of February
+                    stamp = datetime.strptime(match[1], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
+                    found.append(Record(each.key, stamp, match[2] is None, each.size))
+    return sorted(found, key=lambda each: (each.stamp, each.key), reverse=True)
 
 
 def rows(drilled: Sequence[Drilled]) -> list[list[str]]:
