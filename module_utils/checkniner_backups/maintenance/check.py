@@ -12,7 +12,7 @@ from ..backup.changes import MIGRATIONS_TABLE
 from ..backup.coverage import coverage
 from ..django_app.environment import check_user
 from ..django_app.sources import application_dsn, owner_dsn
-from ..errors import DatabaseError, SettingsError
+from ..errors import DatabaseError, SettingsError, StoreError
 from ..postgres.dsn import dump_program, parse_url
 from ..postgres.extensions import unloadable_rows
 from ..postgres.metadata import database_metadata
@@ -65,6 +65,18 @@ def _check_monitoring(settings: Settings) -> None:
         from ..monitoring.events import TICK, EventPings
 
         EventPings(TICK, settings.pings).check()
+
+
+def _protection(settings: Settings) -> str:
+    """Given the settings, return in words what protects the archives in the bucket. No refusal of the store is a
+    fault."""
+    from ..storage.fences import Fences, fences
+
+    try:
+        found = fences(settings.store)
+    except StoreError:
+        found = Fences()
+    return f"{'WARNING: ' if found.weak else ''}{found.stated}; {found.thief}"
 
 
 def check(settings: Settings) -> list[str]:
@@ -123,6 +135,7 @@ def check(settings: Settings) -> list[str]:
     store = Store(settings.store)
     store.check()
     lines.append(f"{store} can be listed")
+    lines.append(_protection(settings))
     saved = state.load()
     if saved and not saved.verified:
         lines.append(f"WARNING: whether the last archive in the store is what was sent cannot be known: {UNVERIFIED}")

@@ -34,17 +34,24 @@ class Fences:
     @property
     def stated(self) -> str:
         """Both, in words."""
-        lock = f"Object Lock is {self.lock}" + (f" ({self.retention})" if self.retention else "")
-        return f"versioning is {self.versioning}, {lock}"
+        retention = f" ({self.retention})" if self.retention else ""
+        if UNKNOWN in (self.versioning, self.lock):
+            retention += " (these keys may not ask: the rights that scripts/policy prints let them)"
+        return f"versioning is {self.versioning}, Object Lock is {self.lock}{retention}"
+
+    @property
+    def weak(self) -> bool:
+        """Whether it is known that nothing keeps an archive that is overwritten."""
+        return self.versioning in (OFF, SUSPENDED) and not (self.lock == ON and self.retention)
 
     @property
     def thief(self) -> str:
         """One sentence: what a thief of the server's keys could do, if these have the rights of `scripts/policy`."""
-        sentence = "a thief of this server's S3 keys could list and add archives, and read none"
+        sentence = "with the rights of scripts/policy, a thief of this server's S3 keys could list and add archives"
         if self.lock == ON and self.retention:
-            return f"{sentence}; what is there cannot be changed or removed until its retention ends"
+            return f"{sentence}; none can be changed or removed until its retention ends"
         if self.versioning == ON:
-            return f"{sentence}; an archive that is overwritten stays as an older version"
+            return f"{sentence}; one that is overwritten stays as an older version"
         if self.versioning == UNKNOWN:
             return f"{sentence}; whether one that is overwritten stays as an older version cannot be known"
         return f"{sentence}, but where the store does not refuse it, overwrite each: switch the bucket's versioning on"
@@ -53,7 +60,7 @@ class Fences:
 def fences(settings: StoreSettings, client: Any = None) -> Fences:
     """Given a store's settings, and a client where there is one already, return what protects the bucket.
 
-    :raises StoreError: the store cannot be reached, or there is no such bucket
+    :raises StoreError: the store cannot be reached
     """
     with translated(settings, "look at"):
         client = client or make_client(settings)
@@ -96,6 +103,4 @@ def _asked(question: Any, bucket: str) -> dict[str, Any] | str:
         return dict(question(Bucket=bucket))
     except ClientError as error:
         code = code_of(error)
-        if code in ("NoSuchBucket", "InvalidAccessKeyId", "SignatureDoesNotMatch"):
-            raise
         return OFF if code in (*NOT_IMPLEMENTED, *_NO_LOCK) else UNKNOWN
