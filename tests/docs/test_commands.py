@@ -14,7 +14,7 @@ from .world import World, world
 # The end of README's installation: what stands before it makes the world that all other pages need.
 INSTALLED = "playbooks/setup-backups.yml"
 BY_HAND = "checkniner_restored"
-RUN_HERE = {"README.md", "docs/restore.md", "docs/restore-by-hand.md", "docs/variables.md"}
+RUN_HERE = {"README.md", "docs/restore.md", "docs/restore-by-hand.md", "docs/retention.md", "docs/variables.md"}
 # These set everything up, or measure: other tests run what they name.
 RUN_ELSEWHERE = {
     "docs/testing.md": ("make test", "make demo", "make molecule", "make faults", "make coverage", "make applications"),
@@ -142,6 +142,12 @@ def test_the_emergency_card_by_hand(installed: World) -> None:
 
 def test_variables(installed: World) -> None:
     for block in blocks(ROOT / "docs" / "variables.md"):
+        follow(installed, block)
+
+
+def test_retention(installed: World) -> None:
+    """The last of them: its shell has the keys of a prune."""
+    for block in blocks(ROOT / "docs" / "retention.md"):
         follow(installed, block)
 
 

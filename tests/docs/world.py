@@ -10,6 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from checkniner_backups.storage.policy import prune_policy
+
 from sandbox import guard
 from sandbox.application import Application
 from sandbox.comparison import Content, objects
@@ -133,7 +135,8 @@ def world(rows: int = 300) -> Iterator[World]:
         cluster = parts.enter_context(Cluster())
         folder = guard.make_folder("cn-docs")
         parts.callback(guard.remove_folder, folder)
-        store = parts.enter_context(ObjectStore(guard.make_folder("cn-s3")))
+        rights = {"pruner": prune_policy(BUCKET)}
+        store = parts.enter_context(ObjectStore(guard.make_folder("cn-s3"), policies=rights))
         store.create_bucket(BUCKET)
         keyring = parts.enter_context(Keyring())
         # Where a reader is asked for a passphrase.
@@ -182,7 +185,7 @@ def _furnish(made: World) -> None:
     host = made.folder / "host_vars" / "server.example.org.json"
     host.parent.mkdir()
     host.write_text(json.dumps({**hidden, "ansible_user": None}))
-    server, operator = made.store.identities["server"], made.store.identities["operator"]
+    server, operator, pruner = (made.store.identities[name] for name in ("server", "operator", "pruner"))
     made.replaced |= {
         "make demo": "make --dry-run demo",  # test_demo.py runs it
         "make test": "make --dry-run test",  # you are here
@@ -191,6 +194,8 @@ def _furnish(made: World) -> None:
         "THE-SERVER-S-SECRET-KEY": server.secret_key,
         "the-operator-s-access-key": operator.access_key,
         "the-operator-s-secret-key": operator.secret_key,
+        "the-prune-s-access-key": pruner.access_key,
+        "the-prune-s-secret-key": pruner.secret_key,
         "https://s3.example.org": made.store.endpoint_url,
         "checkniner_backups_owner: checkniner": f"checkniner_backups_owner: {made.application.owner.name}",
         "postgres:///checkniner_restored": _url(made, "checkniner_restored"),
