@@ -77,7 +77,7 @@ def test_it_is_used_and_tested(name: str) -> None:
     tests = [path for path in ROOT.glob("tests/**/*.py") if "meta" not in path.parts]
     users = [path for path in tasks if f"{name}:" in path.read_text()]
     # Whole playbooks are run by tests/docs and tests/playbooks, and their task files with them.
-    played = {"backup", "clean", "database", "drill", "prove", "undo", "which_database"}
+    played = {"backup", "clean", "database", "drill", "prove", "prune", "undo", "which_database"}
     direct = any(name in path.read_text() for path in tests)
     assert direct or any(user.parent.name in ("restore", "install") or user.stem in played for user in users)
 

@@ -116,7 +116,9 @@ def decide(archives: Sequence[Archive], policy: Policy, known: Known, now: datet
         reasons |= {last.key: NEWEST if last == newest else "the newest that the store got in time"}
         reasons[newest.key] = NEWEST
         for archive in fit:
-            if last.stamp - archive.stamp < timedelta(days=policy.keep_all_days) or policy.keep_all_days == FOREVER:
+            if policy.keep_all_days == FOREVER:
+                reasons.setdefault(archive.key, "all stay")
+            elif last.stamp - archive.stamp < timedelta(days=policy.keep_all_days):
                 reasons.setdefault(archive.key, f"of the last {policy.keep_all_days} days")
         for count, name, number in _rules(policy):
             standing = {number(archive.stamp): archive for archive in fit}  # the last one of a period wins
