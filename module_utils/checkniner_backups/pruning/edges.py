@@ -114,12 +114,17 @@ def _edges(plan: Plan, heads: Heads) -> tuple[list[Archive], list[Archive]]:
 
 
 def _ends(run: list[Archive], heads: Heads) -> set[Archive]:
-    """Given archives that go, in the order of time, return the first, the last, and those between which the key changed
-    if it did: found by halves, a dozen requests for thousands."""
-    first, last = 0, len(run) - 1
-    before = heads.keys(run[first])
-    if before != heads.keys(run[last]):
-        while last - first > 1:
+    """Given archives that go, in the order of time, return the first, the last, and those between which the key
+    changes: found by halves, a dozen requests among thousands."""
+    found, waiting = {run[0], run[-1]}, [(0, len(run) - 1)]
+    while waiting:
+        first, last = waiting.pop()
+        ends = heads.keys(run[first]), heads.keys(run[last])
+        if ends[0] == ends[1] or None in ends:
+            continue
+        if last - first == 1:
+            found |= {run[first], run[last]}
+        else:
             middle = (first + last) // 2
-            first, last = (middle, last) if heads.keys(run[middle]) == before else (first, middle)
-    return {run[0], run[first], run[last], run[-1]}
+            waiting += [(first, middle), (middle, last)]
+    return found

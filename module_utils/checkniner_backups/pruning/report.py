@@ -55,6 +55,7 @@ def _lines(intent: Intent, verb: str, count: int, size: int) -> list[str]:
         lines.append(f"and {len(special) - _SHOWN} more stay for such reasons: --check --diff names each")
     if intent.safety or intent.records:
         lines.append(
-            f"{verb} {len(intent.safety)} safety backups and {len(intent.records)} records of drills and rehearsals"
+            f"{verb} besides: of the safety backups {len(intent.safety)}, of the records below drills/"
+            f" {len(intent.records)}"
         )
     return lines

@@ -200,7 +200,7 @@ def test_what_is_said(bucket: Bucket) -> None:
     assert would[0] == said[0].replace("removed", "would remove")
     assert said[1].startswith("they stay as the newest: 1, ")
     assert said[2] == f"besides these stays {ALL[20]}: {PROVEN}"
-    assert said[3] == "removed 1 safety backups and 0 records of drills and rehearsals"
+    assert said[3] == "removed besides: of the safety backups 1, of the records below drills/ 0"
     listing = report.listing(done.intent)
     gone = set(listing["before"].splitlines()) - set(listing["after"].splitlines())
     assert gone == {*done.archives, key(301, "before-restore/")}

@@ -8,8 +8,10 @@ from checkniner_backups.errors import NotFoundError, StoreError
 from checkniner_backups.pruning.edges import Heads, examined
 from checkniner_backups.pruning.policy import FOREVER, Known, Plan, Policy
 from checkniner_backups.storage.catalog import Archive
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from .test_policy import BEGIN, ONLY_DAYS, archive, each_day
+from .test_policy import BEGIN, ONLY_DAYS, archive, each_day, histories, policies
 
 LAST_DAY = Policy(0, 1, 0, 0, 0)
 
@@ -48,6 +50,33 @@ def test_the_only_one_of_a_key_stays() -> None:
     assert archives[3].key in found.special
     again = looked(list(found.stays), LAST_DAY, store)
     assert not again.goes
+
+
+@st.composite
+def rotated(draw: st.DrawFn) -> tuple[list[Archive], dict[Archive, bytes | Exception]]:
+    """Archives whose key was changed now and then, never back to an earlier one; some of them were spoilt."""
+    archives = [each for each in draw(histories(st.integers(0, 30))) if each.encrypted]
+    key, heads = 1, {}
+    for each in archives:
+        key += draw(st.integers(0, 5)) == 5
+        heads[each] = b"spoilt" if draw(st.integers(0, 9)) == 9 else message(key)
+    return archives, heads
+
+
+@given(rotated(), policies)
+@settings(max_examples=200, deadline=None)
+def test_no_key_loses_its_last_archive(
+    history: tuple[list[Archive], dict[Archive, bytes | Exception]], policy: Policy
+) -> None:
+    archives, heads = history
+    found = looked(archives, policy, Store(heads))
+    good = {each: head for each, head in heads.items() if head != b"spoilt"}
+    assert {good[each] for each in found.stays if each in good} == set(good.values())
+    for gone in found.goes:  # what stands for it can be restored
+        if gone in good:
+            assert any(each.stamp >= gone.stamp for each in found.stays if each in good)
+    # What is known is found out again, and nothing else goes.
+    assert looked(list(found.stays), policy, Store(heads)).goes == ()
 
 
 def test_each_key_of_several_counts() -> None:
