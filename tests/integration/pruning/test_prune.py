@@ -114,12 +114,13 @@ def test_the_newest_good_record_stays_and_so_does_what_it_proved(bucket: Bucket)
 
 
 def test_safety_backups_have_a_month_and_the_newest_has_for_ever(bucket: Bucket) -> None:
-    young, old, older = (key(days, "before-restore/") for days in (29, 31, 400))
-    bucket.put([*ALL, young, old, older, key(-600, "before-restore/")])
+    newest, young, old, older = (key(days, "before-restore/") for days in (20, 29, 31, 400))
+    bucket.put([*ALL, newest, young, old, older, key(-600, "before-restore/")])
     bucket.prune()
-    assert {each for each in bucket.stored() if "before" in each} == {young, key(-600, "before-restore/")}
+    assert {each for each in bucket.stored() if "before" in each} == {newest, young, key(-600, "before-restore/")}
     bucket.put([key(-600, "before-restore/")])
-    bucket.client.delete_object(Bucket=bucket.store.bucket, Key=young)
+    for each in (newest, young):
+        bucket.client.delete_object(Bucket=bucket.store.bucket, Key=each)
     bucket.put([old])
     bucket.prune()
     assert old in bucket.stored()
