@@ -40,6 +40,11 @@ def test_what_is_no_message_to_anybody(keys: Keys) -> None:
         assert recipients(data) == frozenset()
 
 
+def test_what_follows_the_data_names_nobody(keys: Keys) -> None:
+    message = encrypted(keys, "--recipient", keys.plain.fingerprint)
+    assert recipients(b"\xcb\x01x" + message) == frozenset()
+
+
 def test_the_packets_of_rfc_9580() -> None:
     """gpg makes none of them yet: a version 6 packet names a version and a fingerprint."""
     fingerprint = bytes(range(32))
