@@ -9,6 +9,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..errors import StoreError
+from ..last_rehearsal import FAILED, IMPOSSIBLE, REHEARSED
 from ..settings import DRILLS
 from ..system.timestamps import human_duration
 
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
 
 GOOD, UNPROVEN, BAD = "good", "not proven", "bad"
 _LEFT = re.compile(r"([0-9-]{10}T[0-9:]{8})\.json\Z")
+_ANY = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.(not-proven|bad|rehearsal))?\.json\Z")
+_STAMP = "%Y-%m-%dT%H:%M:%S"
+DRILLED, REHEARSED_THERE = "drill", "rehearsal"
+UNKNOWN = "not known"
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ def record(store: Store, result: Result) -> str:
 def last_good(store: Store) -> datetime | None:
     """Given a store, return when (UTC) the last good drill was; None if there was none. Lists, and reads nothing."""
     stamp = _last_good_stamp(store)
-    return datetime.strptime(stamp, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc) if stamp else None
+    return datetime.strptime(stamp, _STAMP).replace(tzinfo=timezone.utc) if stamp else None
 
 
 def last_good_result(store: Store) -> Result | None:
@@ -99,6 +105,57 @@ def _last_good_stamp(store: Store) -> str:
     folder = store.prefix + DRILLS
     found = (_LEFT.fullmatch(each.key[len(folder) :]) for page in store.pages(folder) for each in page.objects)
     return max((match[1] for match in found if match), default="")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A drill or a rehearsal that is on record.
+
+    :ivar at: when it was (aware, UTC)
+    :ivar kind: DRILLED or REHEARSED_THERE
+    :ivar verdict: GOOD, UNPROVEN, BAD; UNKNOWN where the record was not read, or says nothing that we know
+    """
+
+    at: datetime
+    kind: str
+    verdict: str
+
+
+def trials(store: Store, read: int = 12) -> list[Trial]:
+    """Given a store, return the drills and rehearsals that are on record there, newest first.
+
+    A drill's record tells its verdict by its key. That of a rehearsal has to be read, and was written by the server.
+
+    :param read: so many of the newest rehearsals are read
+    """
+    folder = store.prefix + DRILLS
+    keys = sorted((each.key for page in store.pages(folder) for each in page.objects), reverse=True)
+    found = []
+    for key in keys:
+        match = _ANY.fullmatch(key[len(folder) :])
+        try:
+            at = datetime.strptime(match[1], _STAMP).replace(tzinfo=timezone.utc) if match else None
+        except ValueError:  # the 31st of February
+            at = None
+        if match is None or at is None:
+            continue
+        if match[2] == REHEARSED_THERE:
+            read -= 1
+            found.append(Trial(at, REHEARSED_THERE, _verdict(store, key) if read >= 0 else UNKNOWN))
+        else:
+            found.append(Trial(at, DRILLED, (match[2] or GOOD).replace("-", " ")))
+    return found
+
+
+def _verdict(store: Store, key: str) -> str:
+    """Given the key of a rehearsal's record, return its verdict in our words."""
+    try:
+        told = store.get_json(key)
+    except StoreError:
+        return UNKNOWN
+    words = {REHEARSED: GOOD, FAILED: BAD, IMPOSSIBLE: UNPROVEN}
+    verdict = told.get("verdict") if isinstance(told, dict) else None
+    return words.get(verdict, UNKNOWN) if isinstance(verdict, str) else UNKNOWN
 
 
 def rows(drilled: Sequence[Drilled]) -> list[list[str]]:

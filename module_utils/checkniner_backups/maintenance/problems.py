@@ -30,10 +30,16 @@ _CLOCKS = 60.0
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong: its kind, one of those above, and a text for people."""
+    """One thing that is wrong.
+
+    :ivar kind: one of those above
+    :ivar text: for people
+    :ivar subject: what a command that mends it has to name, if anything: an archive's key, a key's fingerprint
+    """
 
     kind: str
     text: str
+    subject: str = ""
 
 
 def of_ticks(settings: Settings, tick: LastTick | None, now: float) -> list[Problem]:
@@ -73,7 +79,7 @@ def of_archives(settings: Settings, saved: LastBackup | None, now: float) -> lis
     ]
     # Which business tables have suddenly lost rows in the last days.
     problems += [
-        Problem(SHRUNK, f"{human_age(now - each.at)}, {each.sentence(table)}")
+        Problem(SHRUNK, f"{human_age(now - each.at)}, {each.sentence(table)}", each.key)
         for table, each in sorted(saved.shrunk.items())
         if each.stands(now)
     ]

@@ -62,15 +62,13 @@ class Status:
         return f"All is well: the newest archive is {self.last_key}"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all of it as JSON can express it: `problems` are texts, `problem_kinds` their kinds in that order."""
-        values = asdict(self)
-        del values["found"]
+        """Return all of it as JSON can express it: `problems` are texts, `found` the same with their kinds."""
         return {
-            **values,
+            **asdict(self),
+            "found": [each._asdict() for each in self.found],
             "well": not self.found,
             "sentence": self.sentence(),
             "problems": list(self.problems),
-            "problem_kinds": [each.kind for each in self.found],
         }
 
 
@@ -93,7 +91,7 @@ def status(settings: Settings, *, drill: bool = False, store: bool = False) -> S
         stored, clock_ahead = asked.newest, asked.clock_ahead
         found += asked.problems
     found += [problem for each in places if (problem := each.problem())]
-    found += [Problem(wrong.KEY, key["problem"]) for key in keys if key["problem"]]
+    found += [Problem(wrong.KEY, key["problem"], key["fingerprint"]) for key in keys if key["problem"]]
     found += wrong.of_archives(settings, saved, now)
     found += wrong.of_rehearsals(settings, rehearsal, now) if saved else []
     if drill:

@@ -29,6 +29,11 @@ def told(server: Server, *options: str, status: int) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
+def kinds(said: dict[str, Any]) -> list[str]:
+    """Return the kinds of the problems that `status` tells."""
+    return [each["kind"] for each in said["found"]]
+
+
 def key(server: Server) -> str:
     """Return the key of the archive that a first tick saves."""
     return str(server.tick()["key"])
@@ -83,7 +88,7 @@ def test_one_that_is_gone_or_another_one_is_told(server: Server) -> None:
     ):
         client.put_object(Bucket=server.bucket, Key=saved, Body=other)
         said = told(server, "--store", status=NOT_WELL)
-        assert (said["stored"], said["problem_kinds"]) == ("not as remembered", ["altered"])
+        assert (said["stored"], kinds(said)) == ("not as remembered", ["altered"])
         assert words in said["sentence"]
     # Where our own copy is the damaged one, the store is not accused.
     (copy,) = [each for each in (server.state_path / "archives").glob("*T*") if not each.is_symlink()]
@@ -92,7 +97,7 @@ def test_one_that_is_gone_or_another_one_is_told(server: Server) -> None:
     assert told(server, "--store", status=0)["stored"].startswith("the size is as remembered")
     client.delete_object(Bucket=server.bucket, Key=saved)
     said = told(server, "--store", status=NOT_WELL)
-    assert (said["stored"], said["problem_kinds"]) == ("missing", ["lost"])
+    assert (said["stored"], kinds(said)) == ("missing", ["lost"])
     assert said["sentence"].startswith(f"NOT WELL: the newest archive, {saved}, is no longer in bucket")
     told(server, status=0)  # nobody was asked
 
@@ -101,10 +106,10 @@ def test_a_store_that_cannot_be_asked_is_a_problem_with_the_exit_status_of_statu
     key(server)
     server.write_environment(CHECKNINER_BACKUPS_S3_ENDPOINT_URL="http://127.0.0.1:9")
     asked = told(server, "--store", "--drill", status=NOT_WELL)
-    assert [kind for kind in asked["problem_kinds"] if kind == "store"] == ["store", "store"]
+    assert [kind for kind in kinds(asked) if kind == "store"] == ["store", "store"]
     assert "no connection" in asked["problems"][0]
     plain = told(server, status=NOT_WELL)  # another endpoint is another setting
-    assert plain["problem_kinds"] == ["settings"]
+    assert kinds(plain) == ["settings"]
     assert (plain["stored"], plain["clock_ahead"]) == ("", None)
 
 
@@ -158,5 +163,5 @@ def test_what_else_is_told(server: Server) -> None:
     path = server.state_path / "state.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "size": 1 << 50}))
     said = told(server, status=NOT_WELL)
-    assert said["problem_kinds"] == ["disk"]
+    assert kinds(said) == ["disk"]
     assert said["sentence"].startswith(f"NOT WELL: the next archive does not fit: the disk of {server.state_path} has ")
