@@ -122,12 +122,12 @@ table:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups.cli.terminal import table
 from ansible.module_utils.checkniner_backups.drill import drill
 from ansible.module_utils.checkniner_backups.drill import record as drill_record
 from ansible.module_utils.checkniner_backups.errors import BackupsError, VerificationError
 from ansible.module_utils.checkniner_backups.monitoring.events import DRILL, FAILURE, SUCCESS, EventPings
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
+from ansible.module_utils.checkniner_backups.system.text import table
 from ansible.module_utils.checkniner_module import STORE, TRUST, run, store_of, trust_of
 
 HEAD = ["ARCHIVE", "VERDICT", "TOOK", "WHAT"]

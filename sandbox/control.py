@@ -25,6 +25,7 @@ class Control:
 
     :param folder: for the inventory; only we may read it: it holds secrets
     :param variables: of the role
+    :param others: more hosts of the inventory, each with what differs from those variables
     :param ansible_playbook: the command
     """
 
@@ -36,6 +37,7 @@ class Control:
     key: Key
     admin_url: str
     variables: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
     ansible_playbook: tuple[str, ...] = (str(Path(sys.executable).with_name("ansible-playbook")),)
 
     def __post_init__(self) -> None:
@@ -92,9 +94,9 @@ class Control:
     def write_inventory(self) -> Path:
         """Write the inventory (JSON is YAML) and return its path."""
         path = self.folder / "inventory.json"
-        host = {"server": self.variables}
+        hosts = {"server": self.variables} | {name: self.variables | own for name, own in self.others.items()}
         path.touch(mode=0o600)
-        path.write_text(json.dumps({"all": {"hosts": host}}))
+        path.write_text(json.dumps({"all": {"hosts": hosts}}))
         return path
 
     def know(self, public_key: str) -> None:

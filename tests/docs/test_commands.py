@@ -14,7 +14,8 @@ from .world import World, world
 # The end of README's installation: what stands before it makes the world that all other pages need.
 INSTALLED = "playbooks/setup-backups.yml"
 BY_HAND = "checkniner_restored"
-RUN_HERE = {"README.md", "docs/restore.md", "docs/restore-by-hand.md", "docs/retention.md", "docs/variables.md"}
+RUN_HERE = {"README.md", "docs/overview.md", "docs/restore.md", "docs/restore-by-hand.md", "docs/retention.md",
+            "docs/variables.md"}  # fmt: skip
 # These set everything up, or measure: other tests run what they name.
 RUN_ELSEWHERE = {
     "docs/testing.md": ("make test", "make demo", "make molecule", "make faults", "make coverage", "make applications"),
@@ -143,6 +144,13 @@ def test_the_emergency_card_by_hand(installed: World) -> None:
 def test_variables(installed: World) -> None:
     for block in blocks(ROOT / "docs" / "variables.md"):
         follow(installed, block)
+
+
+def test_overview(installed: World) -> None:
+    for block in blocks(ROOT / "docs" / "overview.md"):
+        follow(installed, block)
+    assert "server.example.org" in (installed.folder / "backups.html").read_text()
+    assert '"well": true' in (installed.folder / "backups.json").read_text()
 
 
 def test_retention(installed: World) -> None:

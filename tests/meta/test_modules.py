@@ -72,12 +72,14 @@ def test_the_arguments_are_those_of_the_documentation(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_is_used_and_tested(name: str) -> None:
-    tasks = [*ROOT.glob("roles/*/tasks/**/*.yml"), *(path for path in ROOT.glob("playbooks/*.yml") if path.exists())]
+    played_here = [*ROOT.glob("playbooks/*.yml"), *ROOT.glob("playbooks/tasks/*.yml")]
+    tasks = [*ROOT.glob("roles/*/tasks/**/*.yml"), *(path for path in played_here if path.exists())]
     assert any(f"{name}:" in path.read_text() for path in tasks), f"no task uses {name}"
     tests = [path for path in ROOT.glob("tests/**/*.py") if "meta" not in path.parts]
     users = [path for path in tasks if f"{name}:" in path.read_text()]
     # Whole playbooks are run by tests/docs and tests/playbooks, and their task files with them.
-    played = {"backup", "clean", "database", "drill", "prove", "prune", "undo", "which_database"}
+    played = {"backup", "clean", "database", "drill", "prove", "prune", "undo", "which_database", "list",
+              "show_overview"}  # fmt: skip
     direct = any(name in path.read_text() for path in tests)
     assert direct or any(user.parent.name in ("restore", "install") or user.stem in played for user in users)
 

@@ -10,7 +10,7 @@ from .source import ROOT, absolute_imports, engine_imports, engine_modules
 ORDER = (
     "errors", "settings", "last_backup", "last_rehearsal", "last_tick", "system", "state", "monitoring", "postgres",
     "storage", "openpgp", "openssh", "django_app", "archive", "verify", "backup", "restore", "rehearsal", "drill",
-    "emergency", "pruning", "maintenance", "cli",
+    "emergency", "pruning", "maintenance", "overview", "cli",
 )  # fmt: skip
 OUTSIDE_SYSTEMS = ("postgres", "storage", "openpgp", "openssh")
 

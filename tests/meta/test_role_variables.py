@@ -91,7 +91,7 @@ def test_tasks_use_what_is_declared_and_nothing_else() -> None:
     ) + "".join(path.read_text() for path in (ROOT / "playbooks").glob("*.yml") if path.exists())
     used = set(re.findall(r"(?<![\w])checkniner_backups_\w+", text))
     registered = set(re.findall(r"register: (checkniner_backups_\w+)", text))
-    registered |= set(re.findall(r"^ +(checkniner_backups_\w+): ", text, re.MULTILINE))
+    registered |= set(re.findall(r"^ +(checkniner_backups_\w+):(?: |$)", text, re.MULTILINE))
     unknown = used - defaults().keys() - registered - {"checkniner_backups_hosts"} - FORMER
     assert not unknown, unknown
     assert not defaults().keys() - used, "declared, and used by nobody"

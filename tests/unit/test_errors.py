@@ -31,7 +31,7 @@ def test_every_exit_status_has_one_meaning_and_help_lists_it(capsys: pytest.Capt
     for kind in kinds:
         meanings.setdefault(kind.exit_status, set()).add(kind.meaning)
     assert {status: meaning for status, (meaning,) in meanings.items()} == errors.exit_statuses()
-    assert cli.commands.NOT_WELL not in meanings
+    assert cli.status.NOT_WELL not in meanings
     with pytest.raises(SystemExit):
         cli.main(["--help"])
     shown = " ".join(capsys.readouterr().out.split())

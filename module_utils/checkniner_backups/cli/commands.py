@@ -6,25 +6,17 @@ import argparse
 import logging
 import sys
 import time
-from collections.abc import Mapping
 from dataclasses import asdict
 from itertools import islice
-from typing import TYPE_CHECKING, Any
 
 from ..backup import tick as backups
 from ..errors import RehearsalError
 from ..settings import Settings
 from ..state import State
-from ..system.sizes import human_size
-from .terminal import Progress, as_json, table
-
-if TYPE_CHECKING:
-    from ..last_tick import LastTick
+from ..system.text import human_size, table
+from .terminal import Progress, as_json
 
 log = logging.getLogger(__name__)
-
-NOT_WELL = 18
-"""Exit status of `status` where something is wrong: no other command has it."""
 
 
 def backup(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -79,40 +71,6 @@ def clean(settings: Settings, arguments: argparse.Namespace) -> None:
             endings.append((0, sentence))
 
 
-def status(settings: Settings, arguments: argparse.Namespace) -> int:
-    """What is known, the most important thing first. The exit status tells a monitor that something is wrong."""
-    from ..maintenance.status import status as known
-    from ..system.timestamps import human_age
-
-    found = known(settings, drill=arguments.drill)
-    if arguments.json:
-        _say(as_json(found))
-    else:
-        _say(found.sentence() + "\n")
-        size = human_size(found.last_size) if found.last_size is not None else ""
-        rows = [
-            ["last archive", found.last_key or "none known", size],
-            ["its data is of", human_age(found.last_saved_age), ""],
-            ["last tick", human_age(found.last_tick_age), _end(found.last_tick)],
-            ["last full comparison", human_age(found.last_full_check_age), ""],
-            [
-                "last rehearsal",
-                human_age(found.last_rehearsal_age),
-                found.last_rehearsal.verdict if found.last_rehearsal else "",
-            ],
-            ["local archives", str(found.local_archives), ""],
-            ["signs as", found.origin or "nobody: no signing key", ""],
-            *([["last good drill", human_age(found.last_good_drill_age), ""]] if arguments.drill else []),
-            *([f"key {key['fingerprint'][-16:]}", _life(key), ""] for key in found.keys),
-        ]
-        _say(table(rows, ["WHAT", "IS", ""]))
-        for note in found.notes:
-            _say(f"NOTE: {note}")
-        for problem in found.problems:
-            _say(f"PROBLEM: {problem}")
-    return NOT_WELL if found.problems else 0
-
-
 def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
     """Rehearse a restore on this machine. What would fail has an exit status of its own."""
     from ..last_rehearsal import REHEARSED
@@ -138,10 +96,6 @@ def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
     if done.hint and not arguments.json:
         log.error("HINT: %s", done.hint)
     return 0 if done.verdict == REHEARSED else RehearsalError.exit_status
-
-
-def _end(tick: LastTick | None) -> str:
-    return "" if tick is None else "well" if tick.status == 0 else f"exit status {tick.status}"
 
 
 def check(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -187,13 +141,6 @@ def report(outcome: backups.Outcome, arguments: argparse.Namespace) -> None:
                 }
             )
         )
-
-
-def _life(key: Mapping[str, Any]) -> str:
-    if not key["usable"]:
-        return "cannot be used"
-    days = key["days_left"]
-    return "does not expire" if days is None else f"expires in {days:.0f} days"
 
 
 def _say(text: str) -> None:

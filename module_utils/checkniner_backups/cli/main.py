@@ -11,7 +11,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -19,7 +19,7 @@ from .. import __version__
 from ..errors import BackupsError, DiskError, exit_statuses, printable
 from ..settings import Settings, from_environment
 from ..system.environment_file import read_environment_file
-from . import commands, scheduled
+from . import commands, scheduled, status
 from . import restore as commands_restore
 
 log = logging.getLogger(__name__)
@@ -34,16 +34,17 @@ _SCARCE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 _STATUSES = {
     0: "saved, or nothing to do",
     2: "the command line is wrong",
-    commands.NOT_WELL: "status: something is wrong",
+    status.NOT_WELL: "status: something is wrong",
     **exit_statuses(),
 }
-_STATUS = "\n".join(
-    [
-        "exit status:",
-        *(f"  {number:<3} {meaning}" for number, meaning in sorted(_STATUSES.items())),
-        "  128 and more: stopped by a signal (its number added); nothing half-done stays",
-    ]
-)
+
+
+def _listed(statuses: Mapping[int, str]) -> str:
+    """Given exit statuses with their meanings, return the end of a help that lists them."""
+    lines = [f"  {number:<3} {meaning}" for number, meaning in sorted(statuses.items())]
+    return "\n".join(
+        ["exit status:", *lines, "  128 and more: stopped by a signal (its number added); nothing half-done stays"]
+    )
 
 
 class Stopped(KeyboardInterrupt):
@@ -115,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="checkniner-backups",
         description="Backups of a Django application on PostgreSQL: made when the data changed, encrypted, in S3.",
-        epilog=_STATUS,
+        epilog=_listed(_STATUSES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=__version__)
@@ -160,9 +161,14 @@ def _parser() -> argparse.ArgumentParser:
     made = command("clean", commands.clean, "remove old local archives, all but the newest; the store is not touched")
     made.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     json_option(made)
-    made = command("status", commands.status, "what is known: the last archive, the keys, what is wrong")
+    made = command("status", status.status, "what is known: the last archive, the keys, what is wrong")
+    made.add_argument(
+        "--store", action="store_true", help="ask the store, too, whether it holds the last archive, and its clock"
+    )
     made.add_argument("--drill", action="store_true", help="ask the store, too, when the last good drill was")
     json_option(made)
+    made.formatter_class = argparse.RawDescriptionHelpFormatter
+    made.epilog = _listed(status.EXIT_STATUSES)
     made = command("check", commands.check, "try everything that a tick needs, and change nothing")
     json_option(made)
     made = command(

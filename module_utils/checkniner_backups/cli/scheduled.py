@@ -83,7 +83,7 @@ class _Tick:
         return outcome
 
     def _look_at_keys(self) -> None:
-        from ..maintenance.status import keys_of
+        from ..maintenance.keys import keys_of
 
         keys = keys_of(self._settings)
         self._key_expiry = {key["fingerprint"]: key["expires"] for key in keys}

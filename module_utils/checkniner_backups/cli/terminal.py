@@ -1,23 +1,14 @@
-"""How the command line speaks: sizes, ages and tables for people, JSON for programs, a progress line on a terminal."""
+"""How the command line speaks: JSON for programs, a progress line on a terminal."""
 
 from __future__ import annotations
 
 import json
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any, TextIO
 
-from ..system.sizes import human_size
-
-
-def table(rows: Sequence[Sequence[str]], head: Sequence[str]) -> str:
-    """Given rows of texts and their heads, return them as columns."""
-    everything = [head, *rows]
-    widths = [max(len(row[column]) for row in everything) for column in range(len(head))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in everything]
-    return "\n".join(line.rstrip() for line in lines)
+from ..system.text import human_size
 
 
 def as_json(value: object) -> str:

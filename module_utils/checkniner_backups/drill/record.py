@@ -10,6 +10,8 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..errors import StoreError
+from ..last_rehearsal import FAILED, IMPOSSIBLE, REHEARSED
 from ..settings import DRILLS
 from ..system.timestamps import human_duration
 
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
     from ..storage.s3 import Store
 
 GOOD, UNPROVEN, BAD = "good", "not proven", "bad"
-_LEFT = re.compile(r"([0-9-]{10}T[0-9:]{8})(\.[a-z-]+)?\.json\Z")
+_KEY = re.compile(r"([0-9-]{10}T[0-9:]{8})(?:\.([a-z-]+))?\.json\Z")
+_STAMP = "%Y-%m-%dT%H:%M:%S"
+_ENDINGS = ("not-proven", "bad")
+"""Of the keys of drills that were not good."""
+DRILLED, REHEARSED_THERE = "drill", "rehearsal"
+UNKNOWN = "not known"
 
 
 @dataclass(frozen=True)
@@ -103,12 +110,21 @@ def _last_good(store: Listing) -> Record | None:
 
 @dataclass(frozen=True)
 class Record:
-    """What a record's key says: when (aware, UTC) a drill or a rehearsal ended, and whether it was a good drill."""
+    """What a record's key says: when (aware, UTC) a drill or a rehearsal ended, and what came of it.
+
+    :param ending: empty for a good drill, else the verdict; REHEARSED_THERE for a rehearsal
+    :param size: bytes
+    """
 
     key: str
     stamp: datetime
-    good: bool
+    ending: str
     size: int
+
+    @property
+    def good(self) -> bool:
+        """Whether it is that of a good drill."""
+        return not self.ending
 
 
 def recorded(store: Listing) -> list[Record]:
@@ -116,11 +132,53 @@ def recorded(store: Listing) -> list[Record]:
     folder, found = store.prefix + DRILLS, []
     for page in store.pages(folder):
         for each in page.objects:
-            if match := _LEFT.fullmatch(each.key[len(folder) :]):
+            if match := _KEY.fullmatch(each.key[len(folder) :]):
                 with suppress(ValueError):  # the 31st of February
-                    stamp = datetime.strptime(match[1], "%Y-%m-%dT%H:%M:%S").replace(tzinfo=timezone.utc)
-                    found.append(Record(each.key, stamp, match[2] is None, each.size))
+                    stamp = datetime.strptime(match[1], _STAMP).replace(tzinfo=timezone.utc)
+                    found.append(Record(each.key, stamp, match[2] or "", each.size))
     return sorted(found, key=lambda each: (each.stamp, each.key), reverse=True)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A drill or a rehearsal that is on record.
+
+    :ivar at: when it was (aware, UTC)
+    :ivar kind: DRILLED or REHEARSED_THERE
+    :ivar verdict: GOOD, UNPROVEN, BAD; UNKNOWN where the record was not read, or says nothing that we know
+    """
+
+    at: datetime
+    kind: str
+    verdict: str
+
+
+def trials(store: Store, read: int = 12) -> list[Trial]:
+    """Given a store, return the drills and rehearsals that are on record there, newest first.
+
+    A drill's record tells its verdict by its key. That of a rehearsal has to be read, and was written by the server.
+
+    :param read: so many of the newest rehearsals are read
+    """
+    found = []
+    for each in recorded(store):
+        if each.ending == REHEARSED_THERE:
+            read -= 1
+            found.append(Trial(each.stamp, REHEARSED_THERE, _verdict(store, each.key) if read >= 0 else UNKNOWN))
+        elif each.ending in ("", *_ENDINGS):
+            found.append(Trial(each.stamp, DRILLED, (each.ending or GOOD).replace("-", " ")))
+    return found
+
+
+def _verdict(store: Store, key: str) -> str:
+    """Given the key of a rehearsal's record, return its verdict in our words."""
+    try:
+        told = store.get_json(key)
+    except StoreError:
+        return UNKNOWN
+    words = {REHEARSED: GOOD, FAILED: BAD, IMPOSSIBLE: UNPROVEN}
+    verdict = told.get("verdict") if isinstance(told, dict) else None
+    return words.get(verdict, UNKNOWN) if isinstance(verdict, str) else UNKNOWN
 
 
 def rows(drilled: Sequence[Drilled]) -> list[list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from ..storage.catalog import shown
-from ..system.sizes import human_size
+from ..system.text import human_size
 from .policy import Policy
 from .prune import Intent, Pruned
 

@@ -157,16 +157,22 @@ def around(store: Listing, timestamp: datetime) -> tuple[Archive | None, Archive
     return newest_at_or_before(store, timestamp), oldest_after(store, timestamp)
 
 
-def all_archives(store: Listing) -> Iterator[Archive]:
-    """Given a store, yield all its archives, newest first. A month is listed when its first archive is asked for."""
+def all_archives(store: Listing, after: datetime | None = None, until: datetime | None = None) -> Iterator[Archive]:
+    """Given a store and two aware timestamps (None: no bound), yield the archives between them, both bounds included,
+    newest first. A month is listed when its first archive is asked for."""
+    first, last = shown(after) if after else "", shown(until) if until else ""
+
+    def within(start: str) -> bool:
+        return first[: len(start)] <= start and (not last or start <= last[: len(start)])
+
     try:
         years = _prefixes(store, "", 0)
     except _DelimiterIgnoredError:
-        yield from _archives(store, "")
+        yield from (each for each in _archives(store, "") if within(shown(each.stamp)))
         return
-    for year in years:
-        for month in _prefixes(store, year, 1):
-            yield from _archives(store, month)
+    for year in filter(within, years):
+        for month in filter(within, _prefixes(store, year, 1)):
+            yield from (each for each in _archives(store, month) if within(shown(each.stamp)))
 
 
 def shown(timestamp: datetime) -> str:

@@ -48,6 +48,7 @@ def test_help_tells_a_newcomer_what_there_is(capsys: pytest.CaptureFixture[str])
     for status in {kind.exit_status for kind in kinds}:
         assert re.search(rf" {status} [a-zA-Z]", text), f"{status} is not explained"
     assert "127.0.0.1" not in text
+    assert re.search(r" 0 all is well .* 18 something is wrong", words(capsys, "status"))
 
 
 @pytest.mark.parametrize(
