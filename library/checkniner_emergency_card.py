@@ -37,14 +37,6 @@ options:
     description: The system user that the application runs as.
     type: str
     required: true
-  application_path:
-    description: The folder that holds the application's manage.py.
-    type: str
-    required: true
-  virtualenv:
-    description: The application's virtualenv.
-    type: str
-    required: true
   archives_path:
     description: The folder of the archives on the server.
     type: str
@@ -87,8 +79,6 @@ EXAMPLES = """
     host: server.example.org
     address: server.example.org
     owner: checkniner
-    application_path: /home/checkniner/checkniner
-    virtualenv: /home/checkniner/venv
     archives_path: /var/lib/checkniner-backups/checkniner/archives
     recipients: [0123456789ABCDEF0123456789ABCDEF01234567]
     database: checkniner
@@ -125,7 +115,6 @@ def write_card(module: AnsibleModule) -> dict[str, Any]:
     store = store_of(module)
     site = Site(
         name=given["application"], host=given["host"], address=given["address"], owner=given["owner"],
-        application_path=given["application_path"], virtualenv=given["virtualenv"],
         archives_path=given["archives_path"], bucket=store.bucket, prefix=store.prefix,
         endpoint_url=store.endpoint_url, region=store.region, recipients=given["recipients"],
         identity=identity(given["application"], given["host"]), database=given["database"], role=given["role"],
@@ -134,15 +123,15 @@ def write_card(module: AnsibleModule) -> dict[str, Any]:
     folder = Path(given["path"])
     name = f"{given['host']}-{given['application']}".replace("/", "_")
     text, page = folder / f"{name}.txt", folder / f"{name}.html"
-    before, after = _read(text), as_text(site)
-    changed = before != after or _read(page) != as_html(site)
+    before, after, html = _read(text), as_text(site), as_html(site)
+    changed = before != after or _read(page) != html
     if changed and not module.check_mode:
         try:
             folder.mkdir(exist_ok=True)
         except OSError as error:
             raise DiskError.at(folder, error) from None
         write_durably(text, after.encode())
-        write_durably(page, as_html(site).encode())
+        write_durably(page, html.encode())
     diff = {"before": before, "after": after, "before_header": str(text), "after_header": str(text)}
     return {"changed": changed, "text": str(text), "html": str(page), "diff": diff}
 
@@ -171,8 +160,6 @@ def main() -> None:
         "host": {"type": "str", "required": True},
         "address": {"type": "str", "required": True},
         "owner": {"type": "str", "required": True},
-        "application_path": {"type": "str", "required": True},
-        "virtualenv": {"type": "str", "required": True},
         "archives_path": {"type": "str", "required": True},
         "database": {"type": "str", "required": True},
         "role": {"type": "str", "required": True},

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from ..errors import ApplicationError, EmptyDatabaseError, LockTimeoutError
 from ..last_backup import Candidate, LastBackup
 from ..postgres.digest import TableDigest
+from ..system.timestamps import clock_warning
 from . import candidate as candidates
 from . import changes
 from .changes import CheckLevel, Verdict
@@ -129,7 +130,6 @@ class _Attempt:
         self, snapshot: Snapshot, timestamp: float, cheap: Verdict | None, known: dict[int, TableDigest]
     ) -> Dumped:
         from ..postgres.session import clock_ahead
-        from ..system.timestamps import clock_warning
         from .dump import dump
 
         starting = self._begin_django()

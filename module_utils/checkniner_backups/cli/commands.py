@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import sys
 import time
 from dataclasses import asdict
 from itertools import islice
@@ -14,7 +13,7 @@ from ..errors import RehearsalError
 from ..settings import Settings
 from ..state import State
 from ..system.text import human_size, table
-from .terminal import Progress, as_json
+from .terminal import Progress, as_json, say
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +32,10 @@ def list_archives(settings: Settings, arguments: argparse.Namespace) -> None:
 
     found = list(islice(all_archives(Store(settings.store)), arguments.limit or None))
     if arguments.json:
-        _say(as_json([{"key": each.key, "stamp": each.stamp.isoformat(), "size": each.size} for each in found]))
+        say(as_json([{"key": each.key, "stamp": each.stamp.isoformat(), "size": each.size} for each in found]))
     else:
         rows = [[f"{each.stamp:%Y-%m-%d %H:%M:%S} UTC", human_size(each.size), each.key] for each in found]
-        _say(table(rows, ["WHEN", "SIZE", "KEY"]))
+        say(table(rows, ["WHEN", "SIZE", "KEY"]))
 
 
 def fetch(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -51,9 +50,9 @@ def fetch(settings: Settings, arguments: argparse.Namespace) -> None:
     stored = store.download(archive.key, path, progress)
     progress.end()
     if arguments.json:
-        _say(as_json({"key": archive.key, "path": str(path), "size": stored.size, "sha256": stored.sha256}))
+        say(as_json({"key": archive.key, "path": str(path), "size": stored.size, "sha256": stored.sha256}))
     else:
-        _say(f"{path} ({human_size(stored.size)})")
+        say(f"{path} ({human_size(stored.size)})")
 
 
 def clean(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -66,7 +65,7 @@ def clean(settings: Settings, arguments: argparse.Namespace) -> None:
         cleaned = clean_up(settings, dry_run=arguments.dry_run)
         verb = "would remove" if arguments.dry_run else "removed"
         sentence = f"{verb} {len(cleaned.removed)} local archives, kept {len(cleaned.kept)}"
-        _say(as_json(cleaned) if arguments.json else sentence)
+        say(as_json(cleaned) if arguments.json else sentence)
         if not arguments.dry_run:
             endings.append((0, sentence))
 
@@ -80,7 +79,7 @@ def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
     from ..rehearsal.rehearse import rehearse as run_rehearsal
 
     if settings.rehearsal == "none":
-        _say("null" if arguments.json else "restores are not rehearsed here: checkniner_backups_rehearsal is none")
+        say("null" if arguments.json else "restores are not rehearsed here: checkniner_backups_rehearsal is none")
         return 0
     done = State(settings.state_path).load_rehearsal()
     if done is None or not arguments.if_due or due(done, done.schema, time.time(), settings.rehearse_every):
@@ -92,7 +91,7 @@ def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
         return 0
     log.info("%s", done.sentence())
     if not arguments.kept:
-        _say(as_json({**asdict(done), "sentence": done.sentence()}) if arguments.json else done.sentence())
+        say(as_json({**asdict(done), "sentence": done.sentence()}) if arguments.json else done.sentence())
     if done.hint and not arguments.json:
         log.error("HINT: %s", done.hint)
     return 0 if done.verdict == REHEARSED else RehearsalError.exit_status
@@ -103,7 +102,7 @@ def check(settings: Settings, arguments: argparse.Namespace) -> None:
     from ..maintenance.check import check as try_everything
 
     lines = try_everything(settings)
-    _say(as_json(lines) if arguments.json else "\n".join(lines))
+    say(as_json(lines) if arguments.json else "\n".join(lines))
 
 
 def execute(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -127,7 +126,7 @@ def report(outcome: backups.Outcome, arguments: argparse.Namespace) -> None:
     if outcome.key:
         log.info("saved %s (%s)", outcome.key, human_size(outcome.size))
     if arguments.json:
-        _say(
+        say(
             as_json(
                 {
                     "saved": bool(outcome.key),
@@ -141,8 +140,3 @@ def report(outcome: backups.Outcome, arguments: argparse.Namespace) -> None:
                 }
             )
         )
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ..settings import Settings
 from ..system.text import human_size, table
-from .terminal import as_json
+from .terminal import as_json, say
 
 if TYPE_CHECKING:
     from ..last_tick import LastTick
@@ -34,14 +33,14 @@ def status(settings: Settings, arguments: argparse.Namespace) -> int:
 
     found = known(settings, drill=arguments.drill, store=arguments.store)
     if arguments.json:
-        _say(as_json(found.as_dict()))
+        say(as_json(found.as_dict()))
     else:
-        _say(found.sentence() + "\n")
-        _say(table(_rows(found, arguments), ["WHAT", "IS", ""]))
+        say(found.sentence() + "\n")
+        say(table(_rows(found, arguments), ["WHAT", "IS", ""]))
         for note in found.notes:
-            _say(f"NOTE: {note}")
+            say(f"NOTE: {note}")
         for problem in found.problems:
-            _say(f"PROBLEM: {problem}")
+            say(f"PROBLEM: {problem}")
     return NOT_WELL if found.problems else 0
 
 
@@ -87,8 +86,3 @@ def _life(key: Mapping[str, Any]) -> str:
         return "cannot be used"
     days = key["days_left"]
     return "does not expire" if days is None else f"expires in {days:.0f} days"
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
-    sys.stdout.flush()

@@ -11,6 +11,12 @@ from typing import Any, TextIO
 from ..system.text import human_size
 
 
+def say(text: str) -> None:
+    """Given a line or several, write them to standard output now."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def as_json(value: object) -> str:
     """Given a dataclass or what JSON can express, return JSON."""
 

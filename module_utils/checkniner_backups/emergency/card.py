@@ -38,8 +38,6 @@ class Site:
     host: str
     address: str
     owner: str
-    application_path: str
-    virtualenv: str
     archives_path: str
     bucket: str
     prefix: str
@@ -64,7 +62,7 @@ class Site:
         start = f"{self.endpoint_url.rstrip('/')}/{self.bucket}" if self.endpoint_url else (
             f"https://{self.bucket}.s3.{region}.amazonaws.com"
         )  # fmt: skip
-        return f"{start}/{self.prefix}{self.archive}".replace(f"{EXAMPLE}", EXAMPLE.replace(":", "%3A"))
+        return f"{start}/{self.prefix}{self.archive}".replace(EXAMPLE, EXAMPLE.replace(":", "%3A"))
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from ..last_backup import LastBackup
 from ..last_rehearsal import FAILED, LastRehearsal
 from ..last_tick import LastTick
 from ..settings import Settings
-from ..system.timestamps import human_age, human_duration
+from ..system.timestamps import CLOCKS, human_age, human_duration
 
 LATE, FAILING, UNTOLD = "late", "failing", "untold"
 NOTHING_SAVED, SETTINGS_CHANGED, UNSIGNED, PARTIAL, SHRUNK = (
@@ -25,8 +25,6 @@ LOST, ALTERED, STORE = "lost", "altered", "store"
 KEY, DISK, CLOCK, REHEARSAL, DRILL = "key", "disk", "clock", "rehearsal", "drill"
 
 _DAY = 86400.0
-_CLOCKS = 60.0
-"""Seconds by which a clock may have gone back since a tick."""
 
 
 class Problem(NamedTuple):
@@ -47,7 +45,7 @@ def of_ticks(settings: Settings, tick: LastTick | None, now: float) -> list[Prob
     if tick is None:
         return []
     problems = []
-    if not -_CLOCKS < now - tick.at < settings.late_after:
+    if not -CLOCKS.total_seconds() < now - tick.at < settings.late_after:
         text = f"the last tick ended {human_age(now - tick.at)}: is cron at work, and the owner's crontab in place?"
         problems.append(Problem(LATE, text))
     if tick.status and not tick.failing_since:

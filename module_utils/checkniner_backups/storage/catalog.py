@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
-from ..system.timestamps import MOST_AHEAD, latest_stamp
+from ..system.timestamps import CLOCKS, MOST_AHEAD, latest_stamp
 from .client import Page, StoredObject
 from .s3 import ARCHIVE_NAME
 
@@ -24,8 +24,6 @@ log = logging.getLogger(__name__)
 
 _LEVELS = (("-", re.compile(r"[0-9]{4}-\Z")), ("-", re.compile(r"[0-9]{4}-[0-9]{2}-\Z")),
            ("T", re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T\Z")))  # fmt: skip
-_CLOCKS = timedelta(minutes=1)
-"""By so much two clocks may differ."""
 _LAST = datetime.max.replace(tzinfo=timezone.utc) - MOST_AHEAD
 _SKEW = timedelta(minutes=15)
 """By so much a store lets the clock of its clients differ from its own."""
@@ -134,10 +132,10 @@ def newest_at_or_before(store: Listing, timestamp: datetime) -> Archive | None:
 def _is_older_than_its_name(store: Listing, archive: Archive, timestamp: datetime) -> bool:
     """Return whether the archive's data are of the timestamp or before, although its name is of later."""
     stored = archive.modified
-    if stored is None or stored > archive.stamp - _CLOCKS or stored > timestamp + _SKEW:
+    if stored is None or stored > archive.stamp - CLOCKS or stored > timestamp + _SKEW:
         return False
     created = store.head(archive.key).created
-    if created and created <= stored + _CLOCKS:
+    if created and created <= stored + CLOCKS:
         return created <= timestamp
     log.warning(
         "%s is of %s UTC by its name, but the store has it since %s UTC: a clock was wrong. It is taken as of the time"

@@ -18,8 +18,8 @@ _ARCHIVE = re.compile(r"(?:.*/)?([0-9T:-]{19})\.tar\.gz(?:\.gpg)?\Z", re.DOTALL)
 MOST_AHEAD = timedelta(days=1)
 """A stamp that is further ahead of the clock was not made by a tick of this server: no zone and no drift makes that."""
 
-_CLOCKS = 60.0
-"""Seconds by which two clocks may differ."""
+CLOCKS = timedelta(minutes=1)
+"""By so much two clocks may differ."""
 
 
 def latest_stamp(seen: datetime | None = None) -> datetime:
@@ -36,7 +36,7 @@ def clock_warning(whose: str, ahead: float) -> str:
 
     Empty where the two agree to the minute.
     """
-    if abs(ahead) <= _CLOCKS:
+    if abs(ahead) <= CLOCKS.total_seconds():
         return ""
     return (
         f"the clock of {whose} is {human_duration(abs(ahead))} {'ahead of' if ahead > 0 else 'behind'} this machine's:"

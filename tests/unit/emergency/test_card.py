@@ -10,8 +10,8 @@ import yaml
 from checkniner_backups.emergency.card import Site, as_html, as_text, parts
 
 SITE = Site(
-    name="shop", host="shop.example.org", address="192.0.2.7", owner="shop", application_path="/srv/shop",
-    virtualenv="/srv/venv", archives_path="/var/lib/checkniner-backups/shop/archives", bucket="backups", prefix="shop/",
+    name="shop", host="shop.example.org", address="192.0.2.7", owner="shop",
+    archives_path="/var/lib/checkniner-backups/shop/archives", bucket="backups", prefix="shop/",
     endpoint_url="https://s3.example.org/", region="eu-1", recipients=("0123456789ABCDEF0123456789ABCDEF01234567",),
     identity="shop@shop.example.org", database="shop", role="shop_owner",
     variables={"checkniner_backups_name": "shop", "checkniner_backups_s3_bucket_name": "backups"},
