@@ -74,7 +74,7 @@ missing:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.backup import tick as backup
 from ansible.module_utils.checkniner_backups.errors import DiskError
-from ansible.module_utils.checkniner_backups.state import PATIENCE
+from ansible.module_utils.checkniner_backups.state.folder import PATIENCE
 from ansible.module_utils.checkniner_module import ENVIRONMENT, run, settings_of
 
 

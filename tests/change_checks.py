@@ -16,7 +16,7 @@ from checkniner_backups.backup.context import RunContext
 from checkniner_backups.backup.detect import Dumped, check_and_dump
 from checkniner_backups.django_app.sources import application_dsn
 from checkniner_backups.settings import Settings, StoreSettings
-from checkniner_backups.state import State
+from checkniner_backups.state.folder import State
 
 from .plugins.application import RunningApplication
 

@@ -13,10 +13,10 @@ import psycopg
 import pytest
 from checkniner_backups.backup import changes
 from checkniner_backups.backup.fingerprint import FingerprintReader
-from checkniner_backups.last_backup import LastBackup
 from checkniner_backups.postgres.dsn import Dsn
 from checkniner_backups.postgres.snapshot import exported_snapshot
 from checkniner_backups.postgres.snapshot_token import token_of
+from checkniner_backups.state.last_backup import LastBackup
 
 from sandbox.postgres import Cluster
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from checkniner_backups.backup.fingerprint import FingerprintReader
-from checkniner_backups.last_backup import LastBackup
 from checkniner_backups.postgres.dsn import Dsn, parse_url
 from checkniner_backups.postgres.snapshot import Snapshot, exported_snapshot, reader_of
+from checkniner_backups.state.last_backup import LastBackup
 
 
 def nothing() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ..archive.manifest import fixture_name
-from ..last_backup import Candidate
+from ..state.last_backup import Candidate
 from . import changes
 from .context import RunContext
 from .shrinking import row_counts

@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from ..last_backup import Fingerprint, LastBackup
+from ..state.last_backup import Fingerprint, LastBackup
 
 if TYPE_CHECKING:
     from ..postgres.digest import TableDigest

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..last_backup import LastBackup
 from ..postgres.dsn import Dsn
 from ..settings import Settings
-from ..state import State
+from ..state.folder import State
+from ..state.last_backup import LastBackup
 
 
 @dataclass(frozen=True)

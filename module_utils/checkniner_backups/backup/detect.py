@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ApplicationError, EmptyDatabaseError, LockTimeoutError
-from ..last_backup import Candidate, LastBackup
 from ..postgres.digest import TableDigest
+from ..state.last_backup import Candidate, LastBackup
 from ..system.timestamps import clock_warning
 from . import candidate as candidates
 from . import changes

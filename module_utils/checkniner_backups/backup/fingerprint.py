@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..last_backup import Fingerprint, LastBackup, RowVersions
 from ..postgres import large_objects, row_versions
 from ..postgres.digest import TableDigest
+from ..state.last_backup import Fingerprint, LastBackup, RowVersions
 from . import changes
 from .readers import RowReader
 

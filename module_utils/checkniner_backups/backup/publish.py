@@ -17,9 +17,9 @@ from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 from ..errors import ArchiveError, StoreError
-from ..last_backup import Candidate, LastBackup, parse
 from ..settings import Settings
-from ..state import State
+from ..state.folder import State
+from ..state.last_backup import Candidate, LastBackup, parse
 from ..system.files import write_durably
 
 log = logging.getLogger(__name__)

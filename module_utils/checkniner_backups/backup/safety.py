@@ -21,7 +21,7 @@ from ..django_app.sources import application_dsn
 from ..errors import ArchiveError, NoDatabaseError, RestoreError
 from ..postgres.dsn import Dsn
 from ..settings import SAFETY, Settings
-from ..state import PATIENCE, State
+from ..state.folder import PATIENCE, State
 from ..system.files import write_durably
 from .manifests import signed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from ..last_backup import Candidate, LastBackup, Shrinkage
+from ..state.last_backup import Candidate, LastBackup, Shrinkage
 from .changes import business_tables
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from ..errors import (
 )
 from ..postgres.snapshot_token import read_token
 from ..settings import Settings
-from ..state import State
+from ..state.folder import State
 from ..system.files import write_durably
 from . import changes
 from .changes import Verdict

@@ -11,7 +11,7 @@ from itertools import islice
 from ..backup import tick as backups
 from ..errors import RehearsalError
 from ..settings import Settings
-from ..state import State
+from ..state.folder import State
 from ..system.text import human_size, table
 from .terminal import Progress, as_json, say
 
@@ -72,11 +72,11 @@ def clean(settings: Settings, arguments: argparse.Namespace) -> None:
 
 def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
     """Rehearse a restore on this machine. What would fail has an exit status of its own."""
-    from ..last_rehearsal import REHEARSED
     from ..monitoring.events import REHEARSAL
     from ..monitoring.run import told
     from ..rehearsal.queue import due
     from ..rehearsal.rehearse import rehearse as run_rehearsal
+    from ..state.last_rehearsal import REHEARSED
 
     if settings.rehearsal == "none":
         say("null" if arguments.json else "restores are not rehearsed here: checkniner_backups_rehearsal is none")

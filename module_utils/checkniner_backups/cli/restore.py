@@ -120,7 +120,7 @@ def _archive(settings: Settings, arguments: argparse.Namespace) -> Iterator[tupl
     """
     from ..archive.file import ArchiveFile, inspect
     from ..archive.origin import own_trust
-    from ..state import scratch_folder
+    from ..state.folder import scratch_folder
     from ..storage.choice import choose
     from ..storage.s3 import Store
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from ..backup import tick as backups
 from ..errors import BackupsError, BusyError
-from ..last_tick import next_tick
 from ..settings import Settings
-from ..state import State
+from ..state.folder import State
+from ..state.last_tick import next_tick
 from .commands import report
 
 if TYPE_CHECKING:

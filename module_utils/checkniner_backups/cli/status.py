@@ -11,9 +11,9 @@ from ..system.text import human_size, table
 from .terminal import as_json, say
 
 if TYPE_CHECKING:
-    from ..last_tick import LastTick
     from ..maintenance.machine import Disk
     from ..maintenance.status import Status
+    from ..state.last_tick import LastTick
 
 NOT_WELL = 18
 """Exit status of `status` where something is wrong: no other command has it."""

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from .. import __version__
 from ..errors import StoreError
-from ..last_rehearsal import FAILED, IMPOSSIBLE, REHEARSED
 from ..settings import DRILLS
+from ..state.last_rehearsal import FAILED, IMPOSSIBLE, REHEARSED
 from ..system.timestamps import human_duration
 
 if TYPE_CHECKING:

@@ -88,7 +88,7 @@ def check(settings: Settings) -> list[str]:
     from ..openpgp.keyring import Keyring
     from ..openssh.signing import public_key
     from ..postgres.snapshot import exported_snapshot
-    from ..state import PATIENCE, State
+    from ..state.folder import PATIENCE, State
     from ..storage.arrival import UNVERIFIED
     from ..storage.s3 import Store
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..last_backup import LastBackup
-from ..last_rehearsal import FAILED, LastRehearsal
-from ..last_tick import LastTick
 from ..settings import Settings
+from ..state.last_backup import LastBackup
+from ..state.last_rehearsal import FAILED, LastRehearsal
+from ..state.last_tick import LastTick
 from ..system.timestamps import CLOCKS, human_age, human_duration
 
 LATE, FAILING, UNTOLD = "late", "failing", "untold"

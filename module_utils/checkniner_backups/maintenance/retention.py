@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..django_app.environment import check_user
 from ..settings import SAFETY, Settings
-from ..state import PATIENCE, State
+from ..state.folder import PATIENCE, State
 from ..storage.s3 import ARCHIVE_NAME
 from ..system.stale_files import clean_up
 from ..system.timestamps import is_far_ahead

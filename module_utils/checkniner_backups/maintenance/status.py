@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import BackupsError, StoreError
-from ..last_backup import LastBackup
-from ..last_rehearsal import IMPOSSIBLE, LastRehearsal
-from ..last_tick import LastTick
 from ..settings import Settings
-from ..state import State
+from ..state.folder import State
+from ..state.last_backup import LastBackup
+from ..state.last_rehearsal import IMPOSSIBLE, LastRehearsal
+from ..state.last_tick import LastTick
 from . import problems as wrong
 from .keys import keys_of
 from .machine import Disk, disks, versions

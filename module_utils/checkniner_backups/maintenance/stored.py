@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import StoreError
-from ..last_backup import LastBackup
 from ..settings import Settings
+from ..state.last_backup import LastBackup
 from ..storage.client import StoredObject
 from ..storage.s3 import Store
 from ..storage.upload import Outgoing

@@ -12,8 +12,8 @@ from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..last_tick import LastTick
 from ..settings import PREFIX, Settings
+from ..state.last_tick import LastTick
 from ..system.environment import plain_environ
 from .redaction import Redaction
 

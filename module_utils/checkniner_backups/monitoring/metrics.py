@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from .. import __version__
 
 if TYPE_CHECKING:
-    from ..last_backup import LastBackup
-    from ..last_rehearsal import LastRehearsal
-    from ..last_tick import LastTick
     from ..settings import Settings
-    from ..state import State
+    from ..state.folder import State
+    from ..state.last_backup import LastBackup
+    from ..state.last_rehearsal import LastRehearsal
+    from ..state.last_tick import LastTick
 
 log = logging.getLogger(__name__)
 

@@ -40,7 +40,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..last_backup import RowVersions
+from ..state.last_backup import RowVersions
 from .digest import TableDigest
 from .session import fetch_all, is_name_not_found
 from .snapshot import Table

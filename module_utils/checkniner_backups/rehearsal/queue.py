@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from .. import __version__
 from ..errors import BackupsError
-from ..last_rehearsal import FAILED, LastRehearsal
-from ..state import QUEUED, State
+from ..state.folder import QUEUED, State
+from ..state.last_rehearsal import FAILED, LastRehearsal
 from ..system.environment import plain_environ
 
 if TYPE_CHECKING:

@@ -24,11 +24,11 @@ from ..archive.file import ArchiveFile, inspect
 from ..django_app.environment import Code, check_user
 from ..django_app.sources import owner_dsn
 from ..errors import BackupsError, BusyError, DatabaseError, DiskError, RehearsalError, StoreError
-from ..last_rehearsal import FAILED, IMPOSSIBLE, NOT_TRIED, REHEARSED, LastRehearsal
 from ..postgres.preflight import may_become
 from ..postgres.session import connect_directly, fetch_all, server_major
 from ..settings import DRILLS, Settings
-from ..state import PATIENCE, QUEUED, SERVER, State
+from ..state.folder import PATIENCE, QUEUED, SERVER, State
+from ..state.last_rehearsal import FAILED, IMPOSSIBLE, NOT_TRIED, REHEARSED, LastRehearsal
 from ..system.accounts import ourselves
 from ..system.priority import give_way
 from .queue import LOCK, put_in, schema_of

@@ -22,7 +22,7 @@ from ..django_app.sources import application_environment
 from ..django_app.worker.isolation import REHEARSAL
 from ..errors import ApplicationError, RestoreError
 from ..postgres.dsn import is_postgres, parse_url
-from ..state import scratch_folder
+from ..state.folder import scratch_folder
 from ..system.accounts import Account, ourselves
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import time
 import psycopg
 import pytest
 from checkniner_backups.backup import changes
-from checkniner_backups.last_backup import LastBackup
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.snapshot_token import read_token
+from checkniner_backups.state.last_backup import LastBackup
 
 from sandbox.postgres import Cluster
 from tests.observing import Observer, crashing

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from checkniner_backups.backup.changes import CheckLevel
-from checkniner_backups.last_backup import LastBackup, RowVersions
 from checkniner_backups.postgres import digest
 from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.snapshot_token import read_token
+from checkniner_backups.state.last_backup import LastBackup, RowVersions
 
 from tests.change_checks import ChangeChecks, checks, must_ignore
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from checkniner_backups.maintenance import stored
 from checkniner_backups.settings import from_environment
-from checkniner_backups.state import State
+from checkniner_backups.state.folder import State
 
 from sandbox.server import Server
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
-from checkniner_backups.last_tick import LastTick, next_tick
 from checkniner_backups.monitoring import commands
 from checkniner_backups.monitoring.commands import FAILURE, RECOVERY, event_between, run_commands
 from checkniner_backups.settings import Settings, StoreSettings
+from checkniner_backups.state.last_tick import LastTick, next_tick
 
 from sandbox.server import Server
 

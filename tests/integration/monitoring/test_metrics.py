@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 import yaml
-from checkniner_backups.last_backup import Fingerprint, LastBackup
-from checkniner_backups.last_rehearsal import FAILED, LastRehearsal
-from checkniner_backups.last_tick import LastTick, next_tick, parse_tick
 from checkniner_backups.monitoring.metrics import PREFIX, exposition, families
 from checkniner_backups.settings import Settings, StoreSettings
+from checkniner_backups.state.last_backup import Fingerprint, LastBackup
+from checkniner_backups.state.last_rehearsal import FAILED, LastRehearsal
+from checkniner_backups.state.last_tick import LastTick, next_tick, parse_tick
 
 from sandbox.promtool import promtool
 from sandbox.server import Server

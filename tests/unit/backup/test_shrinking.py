@@ -6,7 +6,7 @@ import json
 
 import pytest
 from checkniner_backups.backup.shrinking import FEWEST, sentences, shrunken
-from checkniner_backups.last_backup import Fingerprint, LastBackup, Shrinkage, parse
+from checkniner_backups.state.last_backup import Fingerprint, LastBackup, Shrinkage, parse
 
 WEEK = 7 * 86400.0
 

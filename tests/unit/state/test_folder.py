@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from checkniner_backups.errors import BusyError, DiskError
-from checkniner_backups.state import State
+from checkniner_backups.state.folder import State
 
 TEMPORARY = [".pending.ab12", ".safety-manifest.json.ab12", ".scratch-ab12"]
 

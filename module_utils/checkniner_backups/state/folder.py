@@ -15,11 +15,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .errors import BusyError, DiskError, SettingsError
+from ..errors import BusyError, DiskError, SettingsError
+from ..system.files import folder_locked, write_durably
+from ..system.stale_files import locked, sweep
 from .last_backup import LastBackup, parse
 from .last_tick import LastTick, parse_tick
-from .system.files import folder_locked, write_durably
-from .system.stale_files import locked, sweep
 
 if TYPE_CHECKING:
     from .last_rehearsal import LastRehearsal
@@ -111,7 +111,7 @@ class State:
 
         Keys tell which is newer: they rise, also where the clock was set back; not where it was set back by days.
         """
-        from .system.timestamps import is_far_ahead  # most ticks store nothing
+        from ..system.timestamps import is_far_ahead  # most ticks store nothing
 
         with folder_locked(self.folder):
             newer = self.load()

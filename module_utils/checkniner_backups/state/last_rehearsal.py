@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 
-from . import __version__
+from .. import __version__
 
 REHEARSED, FAILED, IMPOSSIBLE = "rehearsed", "failed", "cannot be rehearsed"
 NOT_TRIED = "not tried"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from checkniner_backups import last_backup, last_rehearsal, last_tick
 from checkniner_backups.errors import SettingsError
 from checkniner_backups.settings import from_environment
+from checkniner_backups.state import last_backup, last_rehearsal, last_tick
 from checkniner_backups.system.environment_file import read_environment_file
 
 DAMAGED = ["", "{", "[]", "null", "5", '{"version": 1}', "[" * 20_000, '{"a":' * 20_000]

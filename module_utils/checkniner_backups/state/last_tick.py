@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from .errors import WatchdogError
+from ..errors import WatchdogError
 
 _VERSION = 1
 

@@ -1,0 +1,1 @@
+"""The state folder: what a server remembers between ticks, and the lock that keeps runs apart."""
