@@ -12,7 +12,9 @@ version_added: "1.0.0"
 description:
   - V(created) makes a new, empty database beside the live one, after it has made sure that this server can hold the
     dump.
-  - V(swapped) renames both in one transaction, so that the new one is the live one; the old one is kept.
+  - V(settled) takes back the rights that only the load of a new database needed.
+  - V(swapped) does that too, and renames both in one transaction, so that the new one is the live one; the old one is
+    kept.
   - V(undone) swaps the newest kept one back, or the one that O(new) names.
   - V(absent) drops databases that a restore has left, never the live one.
   - Runs as a superuser of PostgreSQL (become postgres), or with the URL of one.
@@ -20,7 +22,7 @@ options:
   state:
     description: What to do.
     type: str
-    choices: [created, swapped, undone, absent]
+    choices: [created, settled, swapped, undone, absent]
     required: true
   live:
     description: Name of the live database.
@@ -33,13 +35,13 @@ options:
     type: str
     default: ""
   new:
-    description: Name of the new database, with V(swapped) and V(absent); with V(created), a name to take instead of
-      a made one; with V(undone), the kept database to go back to.
+    description: Name of the new database, with V(settled), V(swapped) and V(absent); with V(created), a name to take
+      instead of a made one; with V(undone), the kept database to go back to.
     type: str
     default: ""
   metadata:
     aliases: [facts]
-    description: The archive manifest's metadata on the database, with V(created) and V(swapped).
+    description: The archive manifest's metadata on the database, with V(created), V(settled) and V(swapped).
     type: dict
     default: {}
   source:
@@ -134,6 +136,8 @@ def change(module: AnsibleModule) -> dict[str, Any]:
             given["owner"], given["metadata"], given["allowed_extensions"], given["new"],
             kind=given["source"], skip_settings=given["skip_settings"],
         )  # fmt: skip
+    elif given["state"] == "settled":
+        done = databases.settle(given["new"], given["owner"], given["metadata"])
     elif given["state"] == "swapped":
         done = databases.swap(given["new"], given["metadata"], given["owner"])
     elif given["state"] == "undone":
@@ -153,7 +157,7 @@ def change(module: AnsibleModule) -> dict[str, Any]:
 def main() -> None:
     """Run the module."""
     arguments = {
-        "state": {"type": "str", "choices": ["created", "swapped", "undone", "absent"], "required": True},
+        "state": {"type": "str", "choices": ["created", "settled", "swapped", "undone", "absent"], "required": True},
         "live": {"type": "str", "required": True},
         "owner": {"type": "str", "default": ""},
         "new": {"type": "str", "default": ""},
@@ -166,7 +170,8 @@ def main() -> None:
         "host": {"type": "str", "default": ""},
         "port": {"type": "str", "default": ""},
     }
-    run(change, arguments, required_if=[["state", "created", ["owner"]], ["state", "swapped", ["new"]]])
+    required = [["state", "created", ["owner"]], ["state", "settled", ["new", "owner"]], ["state", "swapped", ["new"]]]
+    run(change, arguments, required_if=required)
 
 
 if __name__ == "__main__":

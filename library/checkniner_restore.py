@@ -91,7 +91,7 @@ words:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.errors import SettingsError
 from ansible.module_utils.checkniner_backups.restore import sql as restore
-from ansible.module_utils.checkniner_backups.restore import workflow as restoring
+from ansible.module_utils.checkniner_backups.restore.workflow import replace_apps
 from ansible.module_utils.checkniner_module import ENVIRONMENT, SOURCE, archive_of, run, settings_of
 
 NOTHING = "check mode: nothing was loaded"
@@ -99,20 +99,18 @@ NOTHING = "check mode: nothing was loaded"
 
 def load(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, load the archive and return the verification."""
-    settings, archive, database = settings_of(module), archive_of(module), module.params["database"]
-    other, live = module.params["other_migrations"], module.params["into_live"]
-    if live and module.params["source"] == "sql":
+    settings, archive, given = settings_of(module), archive_of(module), module.params
+    apps, other = tuple(given["apps"]), given["other_migrations"]
+    if given["into_live"] and given["source"] == "sql":
         raise SettingsError("SQL cannot be restored into the live database", "say source=fixtures")
     if module.check_mode:
         return {"changed": True, "proven": False, "summary": NOTHING, "words": NOTHING}
-    if module.params["source"] == "sql":
-        verification = restore.restore_sql(settings, archive, database, skip_settings=module.params["skip_settings"])
+    if given["into_live"]:
+        verification = replace_apps(settings, archive, apps, compare=given["compare"], other_migrations=other)
+    elif given["source"] == "sql":
+        verification = restore.restore_sql(settings, archive, given["database"], skip_settings=given["skip_settings"])
     else:
-        options = restoring.RestoreOptions("fixtures", tuple(module.params["apps"]), other_migrations=other)
-        if live:
-            verification = restoring.replace_apps(settings, archive, options, compare=module.params["compare"])
-        else:
-            verification = restore.restore_fixtures(settings, archive, database, options.apps, other_migrations=other)
+        verification = restore.restore_fixtures(settings, archive, given["database"], apps, other_migrations=other)
     return {
         "changed": True,
         "proven": verification.proven,

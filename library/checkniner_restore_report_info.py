@@ -86,7 +86,8 @@ lines:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups.restore.report import BESIDE, ELSEWHERE, LIVE, SWAP, Report
+from ansible.module_utils.checkniner_backups.restore.report import Report
+from ansible.module_utils.checkniner_backups.restore.stages import BESIDE, ELSEWHERE, LIVE, SWAP
 from ansible.module_utils.checkniner_module import run
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,11 @@ class HasApplication(Protocol):
 
     @property
     def application(self) -> Application: ...
+
+
+def stages_of(output: str) -> list[str]:
+    """Given what restore.yml printed, return the stages that it went through, in order."""
+    return re.findall(r"^included: \S+/restore/stages/(\w+)\.yml", output, re.MULTILINE)
 
 
 _TABLES = """

@@ -77,7 +77,10 @@ def played(file: Path, user: str = CONNECTED) -> Iterator[Task]:
             yield task, own
         else:
             assert not {"become", "become_user"} & task.keys(), f"{task['name']}: an include does not hand that on"
-            yield from played(TASKS / (included["file"] if isinstance(included, dict) else included), own)
+            name = included["file"] if isinstance(included, dict) else included
+            # The engine tells the stages of a restore: each of the files may be the one.
+            for each in sorted(TASKS.glob(name.replace("{{ __checkniner_backups_stage }}", "*"))):
+                yield from played(each, own)
 
 
 def remote(file: Path) -> list[Task]:

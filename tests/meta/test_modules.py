@@ -81,7 +81,7 @@ def test_it_is_used_and_tested(name: str) -> None:
     played = {"backup", "clean", "database", "drill", "prove", "prune", "undo", "which_database", "list",
               "show_overview"}  # fmt: skip
     direct = any(name in path.read_text() for path in tests)
-    assert direct or any(user.parent.name in ("restore", "install") or user.stem in played for user in users)
+    assert direct or any(user.parent.name in ("restore", "stages", "install") or user.stem in played for user in users)
 
 
 @pytest.mark.parametrize("path", MODULES, ids=NAMES)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.archives import archive
 from tests.plugins.operated import Operated
+from tests.restoring import stages_of
 
 STRIPS = "SELECT id, ident, name FROM checkouts_airstrip ORDER BY id"
 USERS = "SELECT id, first_name FROM auth_user ORDER BY id"
@@ -27,9 +28,11 @@ def test_some_apps_into_the_live_database(operated: Operated) -> None:
     assert operated.database.execute(USERS) == users
     assert any("before-restore" in key for key in operated.stored())
 
-    for wrong in (("-e", "source=sql", *asked[2:]), (*asked, "-e", "target_database=x"), (*asked[:4], "-e", "into=x")):
-        refused = operated.restore(*wrong)
-        assert refused.returncode != 0
+    assert stages_of(done.stdout) == ["save", "replace"]
+
+    refused = operated.restore(*asked[:4], "-e", "into=x")
+    assert refused.returncode != 0
+    assert "say into=live" in " ".join(refused.stdout.split())
     assert operated.database.execute(STRIPS) == strips
 
 

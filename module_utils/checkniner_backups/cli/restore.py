@@ -18,7 +18,7 @@ from .terminal import Progress, as_json
 
 if TYPE_CHECKING:
     from ..archive.file import ArchiveFile, Inspection
-    from ..restore.workflow import RestoreOptions
+    from ..restore.stages import RestoreOptions
 
 ADMIN_URL = PREFIX + "ADMIN_DATABASE_URL"
 EPILOG = f"""\
@@ -64,45 +64,41 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def restore(settings: Settings, arguments: argparse.Namespace) -> None:
     """Bring data back, from an archive in the store or a file."""
     from ..django_app.sources import owner_dsn
-    from ..restore import workflow as restoring
-    from ..restore.report import BESIDE, LIVE, SWAP, Report
+    from ..restore import workflow
+    from ..restore.report import Report
+    from ..restore.stages import plan_of
 
     options = _options(arguments)
+    plan = plan_of(options)
     admin_url = _secret(arguments.admin_url_fd, "administrator's database URL") or os.environ.get(ADMIN_URL, "")
-    administration = None if arguments.live else restoring.administrator(settings, admin_url)
+    administration = None if options.into_live else workflow.administrator(settings, admin_url)
     if not options.target:
         _ask(owner_dsn(settings)[0].database, options, arguments)
     began = time.monotonic()
     with _archive(settings, arguments) as (archive, name, data_of):
         progress = Progress(f"loading {archive.path.name}")
         try:
-            if administration is None:
-                done = restoring.restore_apps(settings, archive, options, progress)
-            else:
-                done = restoring.restore(settings, archive, options, administration, progress)
+            done = workflow.restore(settings, archive, options, administration, progress)
         finally:
             progress.end()
     if arguments.json:
         sys.stdout.write(as_json(done) + "\n")
         return
-    way = LIVE if arguments.live else BESIDE if options.target else SWAP
     report = Report(
-        name, done.summary, way, data_of, done.database, done.outage, done.previous,
+        name, done.summary, plan.way, data_of, done.database, done.outage, done.previous,
         safety=done.safety, seconds=time.monotonic() - began,
     )  # fmt: skip
     sys.stdout.write("\n".join([*report.lines(datetime.now(timezone.utc)), ""]))
 
 
 def _options(arguments: argparse.Namespace) -> RestoreOptions:
-    from ..restore.workflow import RestoreOptions
+    from ..restore.stages import RestoreOptions
 
-    apps = tuple(arguments.apps.replace(",", " ").split())
-    if arguments.source == "sql" and (apps or arguments.live):
-        raise SettingsError("SQL is restored as a whole, into a new database", "use --source fixtures for some apps")
     return RestoreOptions(
         kind=arguments.source,
-        apps=apps,
+        apps=tuple(arguments.apps.replace(",", " ").split()),
         target=arguments.target,
+        into_live=arguments.live,
         before=tuple(tuple(shlex.split(command)) for command in arguments.before),
         after=tuple(tuple(shlex.split(command)) for command in arguments.after),
         allowed_extensions=tuple(arguments.allow_extension),
@@ -163,7 +159,7 @@ def _secret(descriptor: int | None, what: str) -> str:
 def _ask(database: str, options: RestoreOptions, arguments: argparse.Namespace) -> None:
     if arguments.yes:
         return
-    what = f"the rows of {', '.join(options.apps) or 'all apps'} in" if arguments.live else "the whole of"
+    what = f"the rows of {', '.join(options.apps) or 'all apps'} in" if options.into_live else "the whole of"
     if not sys.stdin.isatty():
         raise SettingsError(f"this would replace {what} the database {database}", "say --yes if that is meant")
     sys.stderr.write(f"This replaces {what} the database {database}. Type its name to go on: ")

@@ -165,15 +165,22 @@ class Databases:
                 return Change(before, after, self._live, previous if there else "")
             loader = admin.owner_of(connection, new)
             role = (application.user if application else role) or loader
-            self.settle(new, loader, metadata)
+            self._settle(new, loader, metadata)
             hand_over(connection, new, self._live, role, metadata)
         if application:
             _try(application.to(new))
         done = admin.swap(self._dsn, self._live, new, previous)
         return Change(before, after, self._live, previous if there else "", done.outage)
 
-    def settle(self, new: str, loader: str, metadata: Mapping[str, Any]) -> None:
+    def settle(self, new: str, loader: str, metadata: Mapping[str, Any]) -> Change:
         """Given a loaded database, who has loaded it, and the manifest's metadata, take back the rights of a load."""
+        with self._connected() as connection:
+            names = self._names(connection)
+        if not self._dry_run:
+            self._settle(new, loader, metadata)
+        return Change(names, names, new)
+
+    def _settle(self, new: str, loader: str, metadata: Mapping[str, Any]) -> None:
         if was_opened(metadata):
             with administer(self._dsn.to(new)) as inside:
                 close_configuration(inside, loader)

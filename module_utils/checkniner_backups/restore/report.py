@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..system.timestamps import human_age, human_duration
-
-SWAP, BESIDE, LIVE, ELSEWHERE = "swap", "beside", "live", "elsewhere"
-"""Where the data went: in the live database's place; beside it; into it; into a database elsewhere."""
+from .stages import BESIDE, ELSEWHERE, LIVE, SWAP
 
 
 @dataclass(frozen=True)

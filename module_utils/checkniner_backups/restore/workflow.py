@@ -1,4 +1,4 @@
-"""A whole restore on the server, for the command line: `restore` and `restore_apps` read top to bottom as its stages.
+"""A whole restore on the server, for the command line: the stages of stages.py, each a method of its name.
 
 The playbook runs the same stages one by one, each as the user who needs it.
 """
@@ -18,15 +18,19 @@ from ..django_app.sources import owner_dsn
 from ..errors import ApplicationError, DatabaseError, SettingsError
 from ..postgres import admin
 from ..postgres.session import administer, fetch_all
-from ..system import stale_files
+from ..system.stale_files import clean_up
+from ..verify.database import NOT_PROVEN
 from .databases import Databases
 from .sql import restore_fixtures, restore_sql
+from .stages import SQL, plan_of
 
 if TYPE_CHECKING:
+    from ..backup.safety import Safety
     from ..django_app.process import FixturesProcess
     from ..postgres.dsn import Dsn
     from ..settings import Settings
     from ..verify.database import Verification
+    from .stages import RestoreOptions, Stage
 
 log = logging.getLogger(__name__)
 
@@ -35,29 +39,6 @@ SELECT r.rolsuper, r.rolcreatedb, coalesce((SELECT pg_catalog.pg_has_role(d.datd
                                             FROM pg_catalog.pg_database d WHERE d.datname = %s), true)
 FROM pg_catalog.pg_roles r WHERE r.rolname = current_user
 """
-
-
-@dataclass(frozen=True)
-class RestoreOptions:
-    """What is asked for.
-
-    :param kind: `sql` or `fixtures`
-    :param apps: with fixtures, the apps to load; empty for all
-    :param target: restore beside the live database, under this name; empty: take its place
-    :param before: commands that run in the application's environment before the live database is changed
-    :param after: and afterwards, also where the restore failed
-    :param other_migrations: load fixtures although the application's migrations are not the archive's
-    """
-
-    kind: str
-    apps: tuple[str, ...] = ()
-    target: str = ""
-    before: tuple[tuple[str, ...], ...] = ()
-    after: tuple[tuple[str, ...], ...] = ()
-    allowed_extensions: tuple[str, ...] = ()
-    skip_safety_backup: bool = False
-    skip_settings: bool = False
-    other_migrations: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,86 +87,153 @@ def restore(
     settings: Settings,
     archive: ArchiveFile,
     options: RestoreOptions,
-    administration: Dsn,
+    administration: Dsn | None = None,
     progress: Progress | None = None,
 ) -> Restored:
-    """Given an archive on this machine, bring its data back: load beside the live database, prove, swap.
+    """Given an archive on this machine, bring its data back: run the stages of `plan_of(options)`, in their order.
 
-    :raises BackupsError: something failed; the live database is as it was, unless the message says that it was swapped
+    :param administration: the way to create and rename databases; None where rows of the live database are replaced
+    :raises BackupsError: something failed; the live database is as it was, unless the message says that it was changed
     """
+    plan = plan_of(options)
     check_user()
     os.umask(0o077)
-    inspection = inspect(archive)
-    check_application(settings, inspection)
-    live, environment = owner_dsn(settings)
-    databases = Databases(administration, live.database, live.user)
-    created = databases.create(
-        live.user, inspection.database, options.allowed_extensions, options.target,
-        kind=options.kind, skip_settings=options.skip_settings,
-    ).database  # fmt: skip
+    clean_up(settings)
+    run = _Run(settings, archive, options, administration, progress)
+    commands = _Commands(settings, run.environment, options)
     try:
-        if options.kind == "sql":
-            verification = restore_sql(
-                settings, archive, created, skip_settings=options.skip_settings, progress=progress
+        run.each(plan.prepare)
+        if plan.stopped:
+            with commands:
+                run.each(plan.stopped)
+        run.each(plan.finish)
+    except BaseException:
+        run.give_up()
+        raise
+    commands.check(run.changed)
+    return run.restored()
+
+
+class _Run:
+    """One restore: each stage is the method of its name."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        archive: ArchiveFile,
+        options: RestoreOptions,
+        administration: Dsn | None,
+        progress: Progress | None,
+    ) -> None:
+        inspection = inspect(archive)
+        check_application(settings, inspection)
+        self.live, self.environment = owner_dsn(settings)
+        self.changed = ""
+        """What was done to the live database, in words; empty before."""
+        self._settings, self._archive, self._options, self._progress = settings, archive, options, progress
+        self._metadata = inspection.database
+        self._administration = administration
+        self._new = ""
+        self._verification = NOT_PROVEN
+        self._previous, self._outage = "", 0.0
+        self._saved: tuple[str, ...] = ()
+
+    @property
+    def _databases(self) -> Databases:
+        assert self._administration  # noqa: S101 - for the type checker: only a restore into the live one has none
+        return Databases(self._administration, self.live.database, self.live.user)
+
+    def each(self, stages: Sequence[Stage]) -> None:
+        """Given stages, run them one after the other."""
+        for stage in stages:
+            log.info("restore: %s", stage.value)
+            getattr(self, stage.value)()
+
+    def create(self) -> None:
+        self._new = self._databases.create(
+            self.live.user, self._metadata, self._options.allowed_extensions, self._options.target,
+            kind=self._options.kind, skip_settings=self._options.skip_settings,
+        ).database  # fmt: skip
+
+    def load(self) -> None:
+        options = self._options
+        if options.kind == SQL:
+            self._verification = restore_sql(
+                self._settings, self._archive, self._new, skip_settings=options.skip_settings, progress=self._progress
             )
         else:
-            verification = restore_fixtures(
-                settings, archive, created, options.apps, other_migrations=options.other_migrations, progress=progress
-            )
-        if options.target:
-            databases.settle(created, live.user, inspection.database)
-            return Restored(verification.summary, verification.proven, created)
-        with _Commands(settings, environment, options) as commands:
-            saved = _saved(settings, options)
-            swapped = databases.swap(created, inspection.database, application=live)
-            log.info("%s is live; the database before it is kept as %s", created, swapped.previous or "none")
-    except BaseException:
-        _drop(administration, created, live.database)
-        raise
-    if saved and swapped.previous:
-        between = safety.save_between(settings, swapped.previous)
-        log.info("%s", between.reason)
-        saved += (between.key,) if between.key else ()
-    commands.check(f"{live.database} is live, what it was before is {swapped.previous or 'gone'}")
-    return Restored(verification.summary, verification.proven, live.database, swapped.previous, swapped.outage, saved)
+            self._verification = restore_fixtures(
+                self._settings, self._archive, self._new, options.apps,
+                other_migrations=options.other_migrations, progress=self._progress,
+            )  # fmt: skip
 
+    def settle(self) -> None:
+        self._databases.settle(self._new, self.live.user, self._metadata)
 
-def restore_apps(
-    settings: Settings, archive: ArchiveFile, options: RestoreOptions, progress: Progress | None = None
-) -> Restored:
-    """Given an archive on this machine, replace the rows of some apps in the live database, in one transaction.
+    def save(self) -> None:
+        self._remember(safety.save_before(self._settings))
 
-    :raises RestoreError: somebody wrote since the safety backup; everything is as it was
-    :raises BackupsError: something failed; everything is as it was, unless the message says that the data are restored
-    """
-    check_user()
-    os.umask(0o077)
-    if options.kind != "fixtures":
-        raise SettingsError(
-            "SQL cannot be restored into the live database", "restore it in its place, or take source=fixtures"
+    def swap(self) -> None:
+        done = self._databases.swap(self._new, self._metadata, application=self.live)
+        self._previous, self._outage = done.previous, done.outage
+        self.changed = f"{self.live.database} is live, what it was before is {done.previous or 'gone'}"
+        log.info("%s is live; the database before it is kept as %s", self._new, done.previous or "none")
+
+    def save_between(self) -> None:
+        if self._saved and self._previous:
+            self._remember(safety.save_between(self._settings, self._previous))
+
+    def replace(self) -> None:
+        self._verification = replace_apps(
+            self._settings, self._archive, self._options.apps, compare=bool(self._saved),
+            other_migrations=self._options.other_migrations, progress=self._progress,
+        )  # fmt: skip
+        apps = ", ".join(self._options.apps) or "all apps"
+        self.changed = f"the rows of {apps} in {self.live.database} were replaced"
+
+    def drop_previous(self) -> None:
+        self._databases.drop("", self._options.drop_older_than)
+
+    def give_up(self) -> None:
+        """Drop the new database, unless it has become the live one."""
+        if not self._new or self.changed or not self._administration:
+            return
+        try:
+            with administer(self._administration) as connection:
+                admin.drop_database(connection, self._new)
+        except DatabaseError as error:
+            log.warning("%s stays: %s; the next restore drops it", self._new, error.message)
+
+    def restored(self) -> Restored:
+        """Return what was done."""
+        return Restored(
+            self._verification.summary,
+            self._verification.proven,
+            self._options.target or self.live.database,
+            self._previous,
+            self._outage,
+            self._saved,
         )
-    stale_files.clean_up(settings)
-    check_application(settings, inspect(archive))
-    live, environment = owner_dsn(settings)
 
-    with _Commands(settings, environment, options) as commands:
-        saved = _saved(settings, options)
-        verification = replace_apps(settings, archive, options, compare=bool(saved), progress=progress)
-    commands.check(f"the rows of {', '.join(options.apps) or 'all apps'} in {live.database} were replaced")
-    return Restored(verification.summary, verification.proven, live.database, safety=saved)
+    def _remember(self, done: Safety) -> None:
+        log.info("%s%s", done.reason, f": {done.key}" if done.key else "")
+        self._saved += (done.key,) if done.key else ()
 
 
 def replace_apps(
     settings: Settings,
     archive: ArchiveFile,
-    options: RestoreOptions,
+    apps: tuple[str, ...],
     *,
     compare: bool,
+    other_migrations: bool = False,
     progress: Progress | None = None,
 ) -> Verification:
-    """Given an archive, replace the rows of some apps in the live database, in one transaction; see `restore_apps`.
+    """Given an archive, replace the rows of some apps in the live database, in one transaction.
 
+    :param apps: their labels; empty for all that the archive holds
     :param compare: whether there is a safety backup to compare with, once nobody can write any more
+    :raises RestoreError: somebody wrote since the safety backup; everything is as it was
     """
     from .fixtures import into_live
     from .target import target_of
@@ -194,20 +242,10 @@ def replace_apps(
 
     def locked(process: FixturesProcess) -> None:
         if compare:
-            safety.check_unchanged(settings, process.registry.tables(options.apps or tuple(process.registry.apps)))
+            safety.check_unchanged(settings, process.registry.tables(apps or tuple(process.registry.apps)))
 
     with target_of(settings) as target:
-        return into_live(
-            target, archive, options.apps, locked, other_migrations=options.other_migrations, progress=progress
-        )
-
-
-def _saved(settings: Settings, options: RestoreOptions) -> tuple[str, ...]:
-    if options.skip_safety_backup:
-        return ()
-    done = safety.save_before(settings)
-    log.info("%s%s", done.reason, f": {done.key}" if done.key else "")
-    return (done.key,) if done.key else ()
+        return into_live(target, archive, apps, locked, other_migrations=other_migrations, progress=progress)
 
 
 class _Commands:
@@ -258,14 +296,3 @@ class _Commands:
             status = run_command(argv, self._settings.application_path, self._environment)
             if status:
                 raise ApplicationError(f"{argv[0]} ended with status {status}", "its own words stand above")
-
-
-def _drop(administration: Dsn, created: str, live: str) -> None:
-    """Drop the new database, unless it has become the live one."""
-    if created == live:
-        return
-    try:
-        with administer(administration) as connection:
-            admin.drop_database(connection, created)
-    except DatabaseError as error:
-        log.warning("%s stays: %s; the next restore drops it", created, error.message)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from checkniner_backups.errors import RestoreError
@@ -15,6 +16,11 @@ from sandbox.postgres import Cluster
 from tests.restore_command import ADMIN_URL, RENAME, STRIPS, USERS, Restorer, restorer
 
 __all__ = ["restorer"]
+
+
+def stages_of(log: str) -> list[str]:
+    """Given what the command logged, return the stages that it went through, in order."""
+    return re.findall(r" restore: (\w+)$", log, re.MULTILINE)
 
 
 def test_in_place_and_beside_with_the_old_data_kept_and_saved(restorer: Restorer) -> None:
@@ -30,6 +36,7 @@ def test_in_place_and_beside_with_the_old_data_kept_and_saved(restorer: Restorer
 
     marker = restorer.application.installed.folder / "state" / "marker"
     done = restorer.run(key, "--source", "sql", "--json", "--before", f"touch {marker}", "--after", f"rm {marker}")
+    assert stages_of(done.stderr) == ["create", "load", "save", "swap", "save_between"]
     said = json.loads(done.stdout)
     assert said["proven"]
     assert said["outage"] < 5
@@ -47,6 +54,7 @@ def test_in_place_and_beside_with_the_old_data_kept_and_saved(restorer: Restorer
     copy = f"{restorer.live}_copy"
     done = restorer.run(key, "--source", "fixtures", "--target", copy, admin=False)
     assert "proven: fixtures of 5 apps" in done.stdout
+    assert stages_of(done.stderr) == ["create", "load", "settle"]
     assert restorer.rows(STRIPS, copy) == before
     assert restorer.rows(STRIPS) == before
     again = restorer.run(key, "--source", "fixtures", "--target", copy, admin=False, check=False)
@@ -89,6 +97,7 @@ def test_part_of_it_into_the_live_database_is_all_or_nothing(restorer: Restorer)
 
     done = restorer.run(key, "--source", "fixtures", "--apps", "checkouts", "--live")
     assert "proven: fixtures of 1 apps" in done.stdout
+    assert stages_of(done.stderr) == ["save", "replace"]
     assert restorer.rows(STRIPS) == strips
     assert restorer.rows(USERS) == kept
     stored = restorer.server.keys()

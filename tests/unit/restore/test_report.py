@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 
-from checkniner_backups.restore.report import BESIDE, ELSEWHERE, LIVE, SWAP, Report
+from checkniner_backups.restore.report import Report
+from checkniner_backups.restore.stages import BESIDE, ELSEWHERE, LIVE, SWAP
 
 MADE = datetime(2026, 11, 25, 2, 45, 3, tzinfo=timezone.utc)
 NOW = MADE + timedelta(hours=3)
