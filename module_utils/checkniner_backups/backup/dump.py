@@ -11,14 +11,11 @@ of a model in the fixture as rows in its table. An empty or half-read part canno
 from __future__ import annotations
 
 import logging
-import os
 import re
-import signal
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,11 +25,12 @@ from ..archive.writer import MemberWriter
 from ..errors import DatabaseError, LockTimeoutError
 from ..postgres import large_objects
 from ..postgres.digest import TableDigest, columns_of, digest_table
-from ..postgres.dsn import dump_program, start
 from ..postgres.metadata import database_metadata, sequence_metadata, table_metadata
+from ..postgres.programs import dump_program, start
 from ..postgres.session import reading_hint, server_major
 from ..postgres.snapshot import LockWaitLimit, Snapshot
 from ..system.pipes import widen
+from ..system.processes import Listener, kill_group
 from .agreement import check_agreement
 from .copy_rows import RowCounter
 from .readers import Reader, RowReader, run_concurrently
@@ -175,11 +173,8 @@ class _Sql(Reader):
             if self._stopped.is_set():
                 self._kill()
             assert self._process.stdout  # noqa: S101 - for the type checker: it is a pipe
-            assert self._process.stderr  # noqa: S101
             widen(self._process.stdout)
-            noise: list[bytes] = []
-            listener = threading.Thread(target=lambda stream: noise.append(stream.read()), args=[self._process.stderr])
-            listener.start()
+            said = Listener(self._process.stderr)
             writer = MemberWriter(self._path)
             try:
                 while chunk := self._process.stdout.read(_CHUNK):
@@ -191,9 +186,8 @@ class _Sql(Reader):
                 writer.abort()
                 raise
             self.member = writer.close()
-            listener.join()
         self.rows, self.schema_sha256 = counter.rows, counter.schema_sha256
-        self._check(b"".join(noise).decode(errors="replace"))
+        self._check(said.text())
 
     def _check(self, noise: str) -> None:
         lines = "; ".join(line.strip() for line in noise.splitlines() if line.strip())[:500]
@@ -214,9 +208,8 @@ class _Sql(Reader):
         self._kill()
 
     def _kill(self) -> None:
-        if self._process and self._process.returncode is None:  # not reaped yet: the id is still its own
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process:
+            kill_group(self._process)
 
 
 class _KeptMember(MemberWriter):

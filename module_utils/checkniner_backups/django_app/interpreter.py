@@ -5,12 +5,8 @@ What the frames mean is `process.py`'s; how they look is `worker/channel.py`'s.
 
 from __future__ import annotations
 
-import collections
 import json
-import os
-import signal
 import subprocess
-import threading
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -20,11 +16,9 @@ from typing import Any, TypeVar
 from ..errors import ApplicationError, LockTimeoutError
 from ..system.accounts import Account, ourselves
 from ..system.pipes import widen
+from ..system.processes import Listener, kill_group
 from .program import scrubbed, write_program
 from .worker import channel
-
-_LAST_WORDS = 50
-"""Lines of the application's stderr that are kept for an error message."""
 
 _Self = TypeVar("_Self", bound="Interpreter")
 
@@ -39,9 +33,7 @@ class Interpreter:
         self._process = process
         self._environment = environment
         self._program = program
-        self._words: collections.deque[str] = collections.deque(maxlen=_LAST_WORDS)
-        self._listener = threading.Thread(target=self._listen, name="application's stderr", daemon=True)
-        self._listener.start()
+        self._said = Listener(process.stderr)
 
     @classmethod
     def launch(
@@ -94,9 +86,7 @@ class Interpreter:
 
     def kill(self) -> None:
         """End the process at once, from any thread: who waits for it gets an ApplicationError."""
-        if self._process.returncode is None:  # not reaped yet: the id is still its own
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        kill_group(self._process)
 
     def close(self) -> None:
         """Let the process end, or end it; nothing of it stays."""
@@ -109,16 +99,8 @@ class Interpreter:
         except subprocess.TimeoutExpired:
             self.kill()
             self._process.wait()
-        self._listener.join(timeout=1)
+        self._said.text(1)
         self._program.unlink(missing_ok=True)
-
-    def _listen(self) -> None:
-        """Read what the application prints, so that it never waits for us, and keep the end of it."""
-        stderr = self._process.stderr
-        if stderr:
-            with stderr:
-                while line := stderr.readline(4096):
-                    self._words.append(line.decode(errors="replace").rstrip())
 
     def _send(self, **message: Any) -> None:
         self._write(channel.JSON_FRAME, json.dumps(message).encode())
@@ -149,8 +131,8 @@ class Interpreter:
         if frame is None:
             self.kill()
             status = self._process.wait()
-            self._listener.join(timeout=1)
-            last = next((line for line in reversed(self._words) if line.strip()), "it said nothing")
+            lines = [line.rstrip() for line in self._said.text(1).splitlines()]
+            last = next((line for line in reversed(lines) if line), "it said nothing")
             raise self._failed(f"it ended with status {status}: {last}")
         return frame
 

@@ -17,7 +17,7 @@ from ..errors import ApplicationError
 from ..postgres.dsn import Dsn, parse_url
 from ..settings import ACTIVATE, UNIT
 from ..system.accounts import Account, ourselves
-from ..system.environment import plain_environ
+from ..system.processes import answer
 from .environment import Code, bare_environment, read_activate, without_ours
 
 if TYPE_CHECKING:
@@ -122,10 +122,7 @@ def unit_variables(unit: str) -> dict[str, str]:
     """
     properties = [f"--property={name}" for name in ("LoadState", "Environment", "EnvironmentFiles")]
     try:
-        done = subprocess.run(
-            ["systemctl", "show", *properties, "--", unit], env=plain_environ(), stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, errors="surrogateescape", timeout=_PATIENCE, check=False,
-        )  # fmt: skip
+        done = answer(["systemctl", "show", *properties, "--", unit], seconds=_PATIENCE)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ApplicationError(f"cannot ask systemd for {unit}: {type(error).__name__}", _HINT) from None
     if done.returncode or "LoadState=loaded" not in done.stdout.splitlines():

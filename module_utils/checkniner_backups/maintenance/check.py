@@ -13,10 +13,11 @@ from ..backup.coverage import coverage
 from ..django_app.environment import check_user
 from ..django_app.sources import application_dsn, owner_dsn
 from ..errors import DatabaseError, SettingsError, StoreError
-from ..postgres.dsn import dump_program, parse_url
+from ..postgres.dsn import parse_url
 from ..postgres.extensions import unloadable_rows
 from ..postgres.metadata import database_metadata
 from ..postgres.preflight import unfit
+from ..postgres.programs import dump_program
 from ..postgres.session import connect_directly, fetch_all, reading_hint, server_major
 from ..settings import ACTIVATE, UNIT, Settings
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from .. import __version__
 from ..errors import BackupsError
-from ..postgres.dsn import client_program
+from ..postgres.programs import client_program
 from ..settings import Settings
-from ..system.environment import plain_environ
+from ..system.processes import answer
 from ..system.text import human_size
 from .problems import DISK, Problem
 
@@ -102,10 +102,7 @@ def _free(path: Path) -> int:
 
 def _version_of(program: str) -> str:
     try:
-        done = subprocess.run(
-            [program, "--version"], env=plain_environ(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            errors="replace", check=False, timeout=10,
-        )  # fmt: skip
+        done = answer([program, "--version"], seconds=10)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     match = _VERSION.search(done.stdout)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
 from ..settings import PREFIX, Settings
 from ..state.last_tick import LastTick
 from ..system.environment import plain_environ
+from ..system.processes import kill_group
 from .redaction import Redaction
 
 log = logging.getLogger(__name__)
@@ -79,10 +78,8 @@ def _run(argv: Sequence[str], environ: Mapping[str, str], told: str, redact: Red
         except subprocess.TimeoutExpired:
             status = None
         finally:
-            if process.poll() is None:
-                with suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            kill_group(process)
+            process.wait()
         if status == 0:
             return
         said.seek(0)

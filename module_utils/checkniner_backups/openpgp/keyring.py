@@ -147,10 +147,11 @@ def session_key(head: bytes | Path, home: Path | None = None, *, passphrase: str
             raise gpg_missing(error) from None
         finally:
             close_all(secret)
-        told = b""
+        told = ""
         with gpg:
             assert gpg.stdout  # noqa: S101 - for the type checker: it is a pipe
-            for line in gpg.stdout:
+            for raw in gpg.stdout:
+                line = raw.decode(errors="replace")
                 told += line
                 for keyword, *words in status_lines(line):
                     if keyword == "SESSION_KEY" and words and SESSION_KEY.fullmatch(words[0]):

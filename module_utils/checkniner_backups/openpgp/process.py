@@ -7,12 +7,10 @@ import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
-from threading import Thread
 
 from ..errors import BackupsError, EncryptionError
-from ..system.environment import plain_environ
+from ..system.processes import Listener, answer
 
-_TOLD_LIMIT = 64 * 1024
 SESSION_KEY = re.compile(r"\d{1,3}:[0-9A-Fa-f]{32,}")
 # The longest socket name that the agent makes below its home, and the longest that Linux takes (with its final zero).
 _SOCKET, _SOCKET_LIMIT = "/S.gpg-agent.browser", 108
@@ -28,12 +26,7 @@ def check_home(home: Path) -> None:
     if length + len(_SOCKET) < _SOCKET_LIMIT:
         return
     try:  # where there is a /run/user/UID, the sockets are there
-        done = subprocess.run(
-            ["gpgconf", "--homedir", path, "--list-dirs", "agent-socket"],
-            env=plain_environ(),
-            capture_output=True,
-            check=False,
-        )
+        done = answer(["gpgconf", "--homedir", path, "--list-dirs", "agent-socket"])
     except FileNotFoundError as error:
         raise gpg_missing(error) from None
     if len(done.stdout.strip()) + len(_SOCKET) - len("/S.gpg-agent") >= _SOCKET_LIMIT:
@@ -76,10 +69,10 @@ def close_all(descriptors: tuple[int, ...]) -> None:
         os.close(descriptor)
 
 
-def status_lines(output: bytes) -> list[list[str]]:
+def status_lines(output: str) -> list[list[str]]:
     """Given what gpg wrote to its status descriptor, return each status line as a list of words."""
-    lines = output.decode(errors="replace").splitlines()
-    return [words[1:] for words in (line.split() for line in lines) if len(words) > 1 and words[0] == "[GNUPG:]"]
+    lines = (line.split() for line in output.splitlines())
+    return [words[1:] for words in lines if len(words) > 1 and words[0] == "[GNUPG:]"]
 
 
 def tidy(stderr: str) -> str:
@@ -111,16 +104,8 @@ class RunningGpg:
             close_all(descriptors)
         assert self.process.stdin  # noqa: S101 - for the type checker: all three are pipes
         assert self.process.stdout  # noqa: S101
-        assert self.process.stderr  # noqa: S101
-        self.stdin, self.stdout, self._stderr = self.process.stdin, self.process.stdout, self.process.stderr
-        self._told = bytearray()
-        self._listener = Thread(target=self._listen, daemon=True)
-        self._listener.start()
-
-    def _listen(self) -> None:
-        while data := self._stderr.read(4096):
-            self._told += data
-            del self._told[:-_TOLD_LIMIT]
+        self.stdin, self.stdout = self.process.stdin, self.process.stdout
+        self._said = Listener(self.process.stderr)
 
     def feed(self, data: bytes) -> None:
         """Write all of the bytes into gpg; an unbuffered pipe may take a part only."""
@@ -131,10 +116,8 @@ class RunningGpg:
     def finish(self) -> tuple[int, list[list[str]], str]:
         """Wait for the end; return exit status, status lines and messages."""
         status = self.process.wait()
-        self._listener.join()
-        self._stderr.close()
-        told = bytes(self._told)
-        return status, status_lines(told), tidy(told.decode(errors="replace"))
+        said = self._said.text()
+        return status, status_lines(said), tidy(said)
 
     def kill(self) -> None:
         """End gpg at once."""

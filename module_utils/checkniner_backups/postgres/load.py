@@ -19,18 +19,18 @@ import contextlib
 import re
 import secrets
 import subprocess
-import threading
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import DatabaseError, NameNotFoundError
 from ..system.accounts import Account, ourselves
-from ..system.environment import plain_environ
-from .dsn import Dsn, client_program, start
+from ..system.processes import Listener, answer
+from .dsn import Dsn
 from .dump_text import loadable
 from .extensions import closed_tables
 from .preflight import may_become
+from .programs import client_program, start
 from .session import connect, fetch_one, is_name_not_found, server_major
 
 if TYPE_CHECKING:
@@ -93,16 +93,12 @@ def load_sql(
     command = [*_POWERLESS, str(program), "-X", "-q", "-w", *variables, "-o", "/dev/null"]
     environment = dsn.environment()
     environment["PGOPTIONS"] = f"{environment.get('PGOPTIONS', '')} {_OPTIONS}".lstrip()  # of two, the last one counts
-    noise: list[bytes] = []
     with start(
         command, env=environment, cwd="/", stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
         **(account or ourselves()).options(),
     ) as psql:  # fmt: skip
-        assert psql.stdin  # noqa: S101 - for the type checker: they are pipes
-        assert psql.stderr  # noqa: S101
-        stderr = psql.stderr
-        listener = threading.Thread(target=lambda: noise.extend(iter(lambda: stderr.read1(4096), b"")))  # type: ignore[attr-defined]
-        listener.start()
+        assert psql.stdin  # noqa: S101 - for the type checker: it is a pipe
+        said = Listener(psql.stderr)
         try:
             psql.stdin.write(f"\\restrict {secrets.token_hex(32)}\n".encode())
             if one_transaction:
@@ -130,10 +126,8 @@ def load_sql(
                 psql.stdin.close()
             raise
         psql.wait()
-        listener.join()
     if psql.returncode != 0:
-        words = b"".join(noise).decode(errors="replace")
-        error, state = _failed(dsn, psql.returncode, words, search_path)
+        error, state = _failed(dsn, psql.returncode, said.text(), search_path)
         if one_transaction and is_name_not_found(state):
             raise NameNotFoundError(error.message, error.hint)
         raise error
@@ -181,9 +175,7 @@ def _check_restricts(program: Path) -> None:
 
     :raises DatabaseError: it is older than August 2025
     """
-    command = [str(program), "--help=commands"]
-    done = subprocess.run(command, env=plain_environ(), capture_output=True, text=True, check=False)
-    if "\\restrict" not in done.stdout:
+    if "\\restrict" not in answer([program, "--help=commands"]).stdout:
         raise DatabaseError(
             f"{program} cannot keep an archive from running commands on this machine",
             "bring it up to a release of August 2025 or later: apt-get install --only-upgrade postgresql-client-NN",

@@ -22,7 +22,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from ..errors import DatabaseError
-from .dsn import Dsn, client_program
+from ..system.processes import answer
+from .dsn import Dsn
+from .programs import client_program
 from .session import connection_hint
 
 if TYPE_CHECKING:
@@ -52,10 +54,7 @@ def read_token(dsn: Dsn) -> str:
     """
     command = [str(client_program("psql")), "-X", "-A", "-t", "-q", "-w", "-v", "ON_ERROR_STOP=1", "-c", _QUERY]
     try:
-        done = subprocess.run(
-            command, env=dsn.environment(), capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL,
-            timeout=_PATIENCE,
-        )  # fmt: skip
+        done = answer(command, env=dsn.environment(), seconds=_PATIENCE)
     except subprocess.TimeoutExpired:
         raise DatabaseError(f"cannot look at {dsn}: no answer within {_PATIENCE} s", connection_hint("")) from None
     if done.returncode != 0:

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import DatabaseError, DiskError, RehearsalError
-from ..postgres.dsn import Dsn, client_program
+from ..postgres.dsn import Dsn
+from ..postgres.programs import client_program
 from ..postgres.session import administer
 from ..system.accounts import Account
 from ..system.files import short_folder

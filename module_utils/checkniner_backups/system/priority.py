@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from .environment import plain_environ
+from .processes import answer
 
 
 def give_way() -> None:
@@ -20,7 +19,4 @@ def give_way() -> None:
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("1000")
     with suppress(OSError):
-        subprocess.run(
-            ["ionice", "-c", "3", "-p", str(os.getpid())], env=plain_environ(), check=False, stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        answer(["ionice", "-c", "3", "-p", str(os.getpid())])

@@ -13,7 +13,8 @@ import psycopg
 import pytest
 from checkniner_backups.backup.dump import _Sql as SqlReader
 from checkniner_backups.errors import DatabaseError, LockTimeoutError, NameNotFoundError, NoDatabaseError
-from checkniner_backups.postgres.dsn import dump_program, parse_url
+from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.postgres.programs import dump_program
 from checkniner_backups.postgres.session import connect, server_major
 from checkniner_backups.postgres.snapshot import exported_snapshot
 from checkniner_backups.postgres.snapshot_token import read_token

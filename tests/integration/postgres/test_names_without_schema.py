@@ -12,8 +12,9 @@ import pytest
 from checkniner_backups.backup.changes import CheckLevel
 from checkniner_backups.errors import NameNotFoundError, RestoreError
 from checkniner_backups.postgres.digest import columns_of, digest_table
-from checkniner_backups.postgres.dsn import client_program, parse_url
+from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.load import fits_one_transaction
+from checkniner_backups.postgres.programs import client_program
 from checkniner_backups.postgres.session import connect
 from checkniner_backups.postgres.snapshot import plain_reader
 from checkniner_backups.verify.database import verify_sql

@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from checkniner_backups.postgres.dsn import dump_program, parse_url
+from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.postgres.programs import dump_program
 
 from sandbox.owner import Account
 from sandbox.postgres import Cluster, installed_versions

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from checkniner_backups.backup.changes import CheckLevel
-from checkniner_backups.postgres.dsn import client_program, dump_program, parse_url
+from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.postgres.programs import client_program, dump_program
 from checkniner_backups.postgres.session import connect, fetch_one
 from checkniner_backups.postgres.snapshot import exported_snapshot
 from checkniner_backups.postgres.snapshot_token import read_token
