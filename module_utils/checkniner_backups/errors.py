@@ -137,10 +137,12 @@ class DiskError(BackupsError):
     @classmethod
     def at(cls, path: object, error: OSError) -> DiskError:
         """Given what could not be written and the system's error, return ours."""
-        hint = "look at the disk's free space and the folder's owner"
-        if error.errno == errno.EROFS:
+        hint = "look at the disk's free space, and at the folder's owner and mode"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            hint = "free some space: the disk is full"
+        elif error.errno == errno.EROFS:
             hint = "the file system is read-only; a fault of the disk makes it so: see dmesg, then mount it again"
-        return cls(f"cannot write {path}: {error.strerror}", hint)
+        return cls(f"cannot write {path}: {error.strerror or error}", hint)
 
 
 class MissedChangeError(BackupsError):

@@ -8,20 +8,19 @@ what lies there.
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import os
 import struct
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ..errors import ArchiveError, DiskError
+from ..errors import ArchiveError
 from ..openpgp.keyring import Keyring
 from ..openpgp.stream import EncryptingWriter, Writable
+from ..system.files import disk_errors, new_file, whole_file
 from .manifest import MANIFEST_NAME, SIGNATURE_NAME, Manifest, Member, check_names
 
 LEVEL = 3
@@ -116,23 +115,12 @@ def pack(
             keyring.usable_for_encryption(recipient)
     members = [(member, _member_file(dataset_folder, member)) for member in manifest.members]
     content = _Content(_beginning(manifest, signature), members, int(manifest.created.timestamp()))
-    part = target.with_name(target.name + ".part")
-    try:
-        with disk_errors(part):
-            with new_file(part) as file:
-                output = _Hashing(file)
-                if keyring:
-                    _encrypted(output, content, keyring, recipients)
-                else:
-                    _write_all(output, content)
-                file.flush()
-                os.fsync(file.fileno())
-                part.rename(target)  # while it is locked
-            _sync_folder(target.parent)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        raise
+    with whole_file(target) as file:
+        output = _Hashing(file)
+        if keyring:
+            _encrypted(output, content, keyring, recipients)
+        else:
+            _write_all(output, content)
     return Packed(target, output.size, output.sha256.hexdigest())
 
 
@@ -155,34 +143,6 @@ def point_latest(archive: Path) -> Path:
         for other in set(names) - {name}:
             archive.with_name(other).unlink(missing_ok=True)
     return link
-
-
-def new_file(path: Path) -> BinaryIO:
-    """Given a path, return a new file for writing that only its owner can read; an old one of that name is removed.
-
-    It is locked while it is open: who tidies up can tell it from one that a killed run has left.
-    """
-    path.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = os.fdopen(os.open(path, flags, 0o600), "wb")
-    fcntl.flock(file, fcntl.LOCK_EX)
-    return file
-
-
-@contextlib.contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Given the path that is being written, turn the system's errors inside into ours.
-
-    :raises DiskError: the disk is full or cannot be written
-    """
-    try:
-        yield
-    except OSError as error:
-        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
-        raise DiskError(
-            f"cannot write {path}: {error.strerror or error}",
-            "free some space: the disk is full" if full else "check the folder's owner and mode",
-        ) from None
 
 
 @dataclass(frozen=True)
@@ -267,11 +227,3 @@ def _member_file(folder: Path, member: Member) -> Path:
     if magic != b"\x1f\x8b" or size != member.size & 0xFFFFFFFF:
         raise ArchiveError(f"the dataset's {path.name} is not what was dumped", "make the dump again")
     return path
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

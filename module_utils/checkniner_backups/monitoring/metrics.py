@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from .. import __version__
+from ..system.files import new_file
 
 if TYPE_CHECKING:
     from ..settings import Settings
@@ -123,10 +124,8 @@ def _replace(path: Path, content: bytes) -> None:
     a power cut the next tick writes the file anew.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    temporary.unlink(missing_ok=True)  # a killed run's, whose number came again
     try:
-        with os.fdopen(os.open(temporary, flags, 0o600), "wb") as file:
+        with new_file(temporary) as file:  # one of that name is a killed run's, whose number came again
             os.fchmod(file.fileno(), 0o644)  # whatever the umask is
             file.write(content)
         temporary.replace(path)

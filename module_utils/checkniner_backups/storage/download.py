@@ -4,37 +4,32 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from ..system.http import CHUNK, private_file
+from ..system.http import CHUNK
 from .client import ATTEMPTS, StoredObject
 
 log = logging.getLogger(__name__)
 
 
 def receive(
-    client: Any, bucket: str, stored: StoredObject, path: Path, progress: Callable[[int], None] | None
+    client: Any, bucket: str, stored: StoredObject, file: BinaryIO, progress: Callable[[int], None] | None
 ) -> tuple[int, str]:
-    """Given what the store says of an object, write its content to the path (0600); return size and SHA-256 (hex).
+    """Given what the store says of an object, write its content to a new file; return size and SHA-256 (hex).
 
     :param progress: is called with the number of bytes of each piece
     :raises botocore.exceptions.BotoCoreError: the connection broke again and again
     :raises OSError: the local file
     """
     digest = hashlib.sha256()
-    with private_file(path) as file:
-        for piece in _pieces(client, bucket, stored):
-            file.write(piece)
-            digest.update(piece)
-            if progress:
-                progress(len(piece))
-        file.flush()
-        os.fsync(file.fileno())
-        return file.tell(), digest.hexdigest()
+    for piece in _pieces(client, bucket, stored):
+        file.write(piece)
+        digest.update(piece)
+        if progress:
+            progress(len(piece))
+    return file.tell(), digest.hexdigest()
 
 
 def _pieces(client: Any, bucket: str, stored: StoredObject) -> Iterator[bytes]:

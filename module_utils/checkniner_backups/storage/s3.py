@@ -21,6 +21,7 @@ from typing import Any
 
 from ..errors import BackupsError, StoreError
 from ..settings import StoreSettings
+from ..system.files import whole_file
 from .arrival import REFUSED, Arrival, compare, confirmed
 from .client import Page, StoredObject, described, make_client
 from .faults import EXISTS, check_settings, code_of, location, translated
@@ -184,16 +185,11 @@ class Store:
         from .download import receive
 
         stored = self.head(key)
-        part = path.with_name(path.name + ".part")
-        with translated(self.settings, "download", key):
-            try:
-                size, sha256 = receive(self._client, self.bucket, stored, part, progress)
-                if size != stored.size or (stored.sha256 and sha256 != stored.sha256):
-                    hint = "fetch it again; if that does not help, it was damaged in the store: take another archive"
-                    raise StoreError(f"{key} in {self} is not what was uploaded", hint)
-                part.rename(path)
-            finally:
-                part.unlink(missing_ok=True)
+        with translated(self.settings, "download", key), whole_file(path) as file:
+            size, sha256 = receive(self._client, self.bucket, stored, file, progress)
+            if size != stored.size or (stored.sha256 and sha256 != stored.sha256):
+                hint = "fetch it again; if that does not help, it was damaged in the store: take another archive"
+                raise StoreError(f"{key} in {self} is not what was uploaded", hint)
         return stored
 
     def read_head(self, key: str, size: int) -> bytes:

@@ -6,16 +6,16 @@ No message ever shows more of a URL than scheme and host.
 from __future__ import annotations
 
 import http.client
-import os
 import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
-from ..errors import DiskError, NotFoundError, StoreError
+from ..errors import NotFoundError, StoreError
+from .files import whole_file
 
 CHUNK = 1 << 20
 _ATTEMPTS = 3
@@ -78,26 +78,21 @@ def fetch_url(
     :raises StoreError: no connection, refused (an expired URL), larger than the limit, or cut short three times
     :raises DiskError: the local disk
     """
-    part = path.with_name(path.name + ".part")
-    try:
+    with whole_file(path) as file:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
-                size = _fetch(url, part, limit=limit, ca_bundle=ca_bundle, timeout=timeout, progress=progress)
-                break
+                return _fetch(url, file, limit=limit, ca_bundle=ca_bundle, timeout=timeout, progress=progress)
             except StoreError:
                 if attempt == _ATTEMPTS:
                     raise
-        part.rename(path)
-    except OSError as error:
-        raise DiskError(f"cannot write {path}: {error.strerror}", "look at the disk's free space") from None
-    finally:
-        part.unlink(missing_ok=True)
-    return size
+                file.seek(0)
+                file.truncate()
+    raise AssertionError("the last attempt returns or raises")
 
 
 def _fetch(
     url: str,
-    part: Path,
+    file: BinaryIO,
     *,
     limit: int | None,
     ca_bundle: str,
@@ -118,7 +113,7 @@ def _fetch(
         hint = "this machine needs a network connection to the store"
         raise StoreError(f"cannot fetch the archive from {host}: {why(error)}", hint) from None
     size = 0
-    with response, private_file(part) as file:
+    with response:
         while True:
             try:
                 piece = response.read(CHUNK)
@@ -134,18 +129,7 @@ def _fetch(
             file.write(piece)
             if progress:
                 progress(len(piece))
-        file.flush()
-        os.fsync(file.fileno())
     length = response.headers.get("Content-Length")
     if length is not None and int(length) != size:  # read(n) does not complain of a short answer
         raise StoreError(f"the archive from {host} was cut short: {size} of {length} bytes", "try again")
     return size
-
-
-def private_file(path: Path) -> Any:
-    """Given a path, return a new file there, open for writing bytes, that only its owner can read.
-
-    :raises OSError: as `open` does
-    """
-    path.unlink(missing_ok=True)  # a leftover may be another's, or have a wider mode
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600), "wb")

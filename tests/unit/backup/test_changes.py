@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from checkniner_backups.archive.writer import new_file
 from checkniner_backups.backup import changes
 from checkniner_backups.backup.changes import CheckLevel, by_everything, by_rows, by_token, comparable, full_check_due
 from checkniner_backups.state.folder import State
 from checkniner_backups.state.last_backup import Fingerprint, LastBackup, RowVersions, parse
+from checkniner_backups.system.files import new_file
 from hypothesis import given
 from hypothesis import strategies as st
 
