@@ -16,16 +16,10 @@ description:
 requirements:
   - dj-database-url
 extends_documentation_fragment:
+  - checkniner_read_only
   - checkniner_environment
 author:
   - The checkniner-backups authors
-attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Reads only.
 """
 
 EXAMPLES = """

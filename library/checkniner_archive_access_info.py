@@ -40,17 +40,11 @@ requirements:
   - gpg
   - ssh-keygen
 extends_documentation_fragment:
+  - checkniner_read_only
   - checkniner_store
   - checkniner_trust.required
 author:
   - The checkniner-backups authors
-attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Reads only.
 """
 
 EXAMPLES = """

@@ -31,17 +31,11 @@ requirements:
   - zlib-ng
   - gpg
 extends_documentation_fragment:
+  - checkniner_read_only
   - checkniner_archive
   - checkniner_trust
 author:
   - The checkniner-backups authors
-attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Reads only.
 """
 
 EXAMPLES = """

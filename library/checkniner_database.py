@@ -80,7 +80,7 @@ author:
 attributes:
   check_mode:
     support: full
-    description: ChangeChecks whether it could be done.
+    description: Checks whether it could be done.
   diff_mode:
     support: full
     description: Shows the names of the databases.

@@ -12,7 +12,7 @@ module: checkniner_dump
 short_description: Dump the database and its fixtures from one snapshot, if the business data changed
 version_added: "1.0.0"
 description:
-  - ChangeChecks whether the business apps' data differ from the last saved archive's. If so, writes SQL, fixtures, row
+  - Checks whether the business apps' data differ from the last saved archive's. If so, writes SQL, fixtures, row
     counts and digests of one snapshot into a folder, compressed, for M(checkniner_package) and M(checkniner_upload).
   - Runs as the application's owner.
 options:
@@ -34,7 +34,7 @@ author:
 attributes:
   check_mode:
     support: full
-    description: ChangeChecks as it would, and leaves no dataset.
+    description: Decides as it would, and leaves no dataset.
   diff_mode:
     support: none
     description: Nothing of the target is edited.

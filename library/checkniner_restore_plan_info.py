@@ -11,7 +11,8 @@ short_description: Say which stages a restore has, or what does not go together
 version_added: "1.2.0"
 description:
   - Checks what was asked for before anything is done, and returns the stages of the restore in their order. The command
-    line follows the same list. Reads nothing and changes nothing.
+    line follows the same list. Reads nothing and changes nothing. In check mode, stages are left out that need what
+    check mode does not make.
 options:
   source:
     description: What to load, V(sql) or V(fixtures).
@@ -63,15 +64,10 @@ options:
     type: list
     elements: raw
     default: []
+extends_documentation_fragment:
+  - checkniner_read_only
 author:
   - The checkniner-backups authors
-attributes:
-  check_mode:
-    support: full
-    description: Leaves out the stages that need what check mode does not make.
-  diff_mode:
-    support: none
-    description: Reads only.
 """
 
 EXAMPLES = """

@@ -56,15 +56,10 @@ options:
     description: How long the restore took.
     type: float
     default: 0
+extends_documentation_fragment:
+  - checkniner_read_only
 author:
   - The checkniner-backups authors
-attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Reads only.
 """
 
 EXAMPLES = """

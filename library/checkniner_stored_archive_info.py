@@ -25,16 +25,10 @@ options:
 requirements:
   - boto3
 extends_documentation_fragment:
+  - checkniner_read_only
   - checkniner_store.required
 author:
   - The checkniner-backups authors
-attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Reads only.
 """
 
 EXAMPLES = """

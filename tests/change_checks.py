@@ -84,7 +84,7 @@ class ChangeChecks:
 
 @pytest.fixture
 def checks(application: RunningApplication, tmp_path: Path) -> ChangeChecks:
-    """ChangeChecks at the example application; the first one is done: everything is saved."""
+    """Change checks of the example application; the first one is done: everything is saved."""
     made = ChangeChecks(application, tmp_path)
     assert made.check().changed
     must_be_quiet(made)

@@ -42,7 +42,7 @@ SELECT md5(concat_ws('|',
 
 @dataclass
 class Observer:
-    """ChangeChecks as ticks do, the snapshot and the rows, and compares each verdict with the truth."""
+    """Decides as ticks do, by the snapshot and the rows, and compares each verdict with the truth."""
 
     dsn: Dsn
     saved: LastBackup | None = None
