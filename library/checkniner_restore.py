@@ -31,6 +31,11 @@ options:
     description: Load fixtures although the application's migrations are not those of the archive.
     type: bool
     default: false
+  other_rows:
+    description: Load fixtures although rows of other apps that they refer to are other rows here.
+    type: bool
+    default: false
+    version_added: "1.2.0"
   source:
     description: What to load.
     type: str
@@ -91,6 +96,7 @@ words:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.errors import SettingsError
 from ansible.module_utils.checkniner_backups.restore import sql as restore
+from ansible.module_utils.checkniner_backups.restore.stages import Accepted
 from ansible.module_utils.checkniner_backups.restore.workflow import replace_apps
 from ansible.module_utils.checkniner_module import ENVIRONMENT, SOURCE, archive_of, run, settings_of
 
@@ -100,17 +106,17 @@ NOTHING = "check mode: nothing was loaded"
 def load(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, load the archive and return the verification."""
     settings, archive, given = settings_of(module), archive_of(module), module.params
-    apps, other = tuple(given["apps"]), given["other_migrations"]
+    apps, accepted = tuple(given["apps"]), Accepted(given["other_migrations"], given["other_rows"])
     if given["into_live"] and given["source"] == "sql":
         raise SettingsError("SQL cannot be restored into the live database", "say source=fixtures")
     if module.check_mode:
         return {"changed": True, "proven": False, "summary": NOTHING, "words": NOTHING}
     if given["into_live"]:
-        verification = replace_apps(settings, archive, apps, compare=given["compare"], other_migrations=other)
+        verification = replace_apps(settings, archive, apps, compare=given["compare"], accepted=accepted)
     elif given["source"] == "sql":
         verification = restore.restore_sql(settings, archive, given["database"], skip_settings=given["skip_settings"])
     else:
-        verification = restore.restore_fixtures(settings, archive, given["database"], apps, other_migrations=other)
+        verification = restore.restore_fixtures(settings, archive, given["database"], apps, accepted=accepted)
     return {
         "changed": True,
         "proven": verification.proven,
@@ -128,6 +134,7 @@ def main() -> None:
         "into_live": {"type": "bool", "default": False},
         "compare": {"type": "bool", "default": True},
         "other_migrations": {"type": "bool", "default": False},
+        "other_rows": {"type": "bool", "default": False},
         "source": {"type": "str", "choices": ["sql", "fixtures"], "required": True},
         "apps": {"type": "list", "elements": "str", "default": []},
         "skip_settings": {"type": "bool", "default": False},

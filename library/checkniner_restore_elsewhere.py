@@ -46,6 +46,11 @@ options:
     description: Load although the application's migrations are not those of the archive.
     type: bool
     default: false
+  other_rows:
+    description: Load although rows of other apps that the fixtures refer to are other rows there.
+    type: bool
+    default: false
+    version_added: "1.2.0"
 requirements:
   - dj-database-url
   - gpg
@@ -91,6 +96,7 @@ words:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.django_app.environment import Code
 from ansible.module_utils.checkniner_backups.restore import other_database
+from ansible.module_utils.checkniner_backups.restore.stages import Accepted
 from ansible.module_utils.checkniner_module import SOURCE, archive_of, run, settings_of
 
 NOTHING = "check mode: nothing was loaded"
@@ -101,7 +107,8 @@ def load(module: AnsibleModule) -> dict[str, Any]:
     given, archive = module.params, archive_of(module)
     if module.check_mode:
         return {"changed": True, "proven": False, "summary": NOTHING, "words": NOTHING}
-    options: dict[str, Any] = {"apps": given["apps"], "other_migrations": given["other_migrations"]}
+    accepted = Accepted(given["other_migrations"], given["other_rows"])
+    options: dict[str, Any] = {"apps": given["apps"], "accepted": accepted}
     if given["environment_file"]:
         verification = other_database.from_server(settings_of(module), archive, given["url"], **options)
     else:
@@ -128,6 +135,7 @@ def main() -> None:
         "url": {"type": "str", "required": True, "no_log": True},
         "apps": {"type": "list", "elements": "str", "default": []},
         "other_migrations": {"type": "bool", "default": False},
+        "other_rows": {"type": "bool", "default": False},
     }
     run(
         load,

@@ -46,6 +46,7 @@ options:
   into:
     description: V(live) to replace the apps' rows in the live database.
     type: str
+    choices: ["", live]
     default: ""
   skip_safety_backup:
     description: Whether the data are not saved before they are replaced.
@@ -100,7 +101,6 @@ finish:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups.errors import SettingsError
 from ansible.module_utils.checkniner_backups.restore.stages import RestoreOptions, check_archive, plan_of
 from ansible.module_utils.checkniner_module import run
 
@@ -110,10 +110,6 @@ TEXT: dict[str, Any] = {"type": "str", "default": ""}
 def plan(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, return the stages."""
     given = module.params
-    if given["into"] not in ("", "live"):
-        raise SettingsError(
-            f"into is {given['into']!r}", "say into=live to replace rows in the live database, or leave it out"
-        )
     check_archive(given["archive"], given["at"], given["archive_file"])
     older_than = 0.0 if given["drop_previous"] else given["keep_previous_days"]
     options = RestoreOptions(
@@ -146,7 +142,7 @@ def main() -> None:
         "archive_file": TEXT,
         "target_database": TEXT,
         "target_url": {**TEXT, "no_log": True},
-        "into": TEXT,
+        "into": {**TEXT, "choices": ["", "live"]},
         "skip_safety_backup": {"type": "bool", "default": False},
         "drop_previous": {"type": "bool", "default": False},
         "keep_previous_days": {"type": "float", "default": -1},

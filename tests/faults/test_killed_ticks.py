@@ -10,13 +10,13 @@ from tests.plugins.faulty import Faulty
 
 STEPS = (
     "cli/main:_settings",
-    "state:State._remove_work",
-    "state:State.sweep",
+    "state/folder:State._remove_work",
+    "state/folder:State.sweep",
     "django_app/sources:application_dsn",
     "backup/changes:comparable",
     "backup/publish:check_store",
     "backup/tick:check_snapshot",
-    "state:State.work_folder",
+    "state/folder:State.work_folder",
     "postgres/snapshot:_begin",
     "postgres/snapshot:_lock",
     "backup/detect:_Attempt._check_rows",
@@ -35,8 +35,8 @@ STEPS = (
     "storage/s3:Store._put",
     "storage/s3:Store.look",
     "storage/s3:Store.upload",
-    "last_backup:Candidate.published",
-    "state:State.store_newer",
+    "state/last_backup:Candidate.published",
+    "state/folder:State.store_newer",
     "cli/scheduled:_Tick.ended",
 )
 POINTS = [f"{side} {step}" for step in STEPS for side in ("before", "after")]

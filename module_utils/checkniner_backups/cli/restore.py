@@ -55,6 +55,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--skip-safety-backup", action="store_true", help="do not save what is replaced")
     parser.add_argument("--skip-settings", action="store_true", help="leave out what ALTER DATABASE ... SET had made")
     parser.add_argument("--other-migrations", action="store_true", help="load fixtures of another schema")
+    parser.add_argument("--other-rows", action="store_true", help="load though it refers to rows that are others here")
     parser.add_argument("--other-server", action="store_true", help="take an archive that another server has signed")
     parser.add_argument("--unsigned", action="store_true", help="take an archive that is not signed")
     parser.add_argument("--yes", action="store_true", help="do not ask")
@@ -92,7 +93,7 @@ def restore(settings: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _options(arguments: argparse.Namespace) -> RestoreOptions:
-    from ..restore.stages import RestoreOptions
+    from ..restore.stages import Accepted, RestoreOptions
 
     return RestoreOptions(
         kind=arguments.source,
@@ -104,7 +105,7 @@ def _options(arguments: argparse.Namespace) -> RestoreOptions:
         allowed_extensions=tuple(arguments.allow_extension),
         skip_safety_backup=arguments.skip_safety_backup,
         skip_settings=arguments.skip_settings,
-        other_migrations=arguments.other_migrations,
+        accepted=Accepted(arguments.other_migrations, arguments.other_rows),
     )
 
 

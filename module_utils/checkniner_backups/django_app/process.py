@@ -152,6 +152,11 @@ class FixturesProcess(Interpreter):
         self._send(do="migrations")
         return {app: tuple(names) for app, names in self._receive("migrations")["apps"].items()}
 
+    def references(self, apps: Sequence[str]) -> tuple[str, ...]:
+        """Given labels of apps, return those of the other apps whose rows they refer to by primary key."""
+        self._send(do="references", apps=list(self.registry.require(apps)))
+        return tuple(self._receive("references")["apps"])
+
     def clear(self) -> None:
         """Drop all tables of the database that the application is connected to.
 
@@ -203,7 +208,9 @@ class FixturesProcess(Interpreter):
         message = self._receive("loaded")
         for note in message.get("notes", ()):
             log.warning("%s", note)
-        return LoadReport(tuple(message["apps"]), dict(message["models"]), digests, dict(message["copied"]))
+        return LoadReport(
+            tuple(message["apps"]), dict(message["models"]), digests, dict(message["copied"]), tuple(message["others"])
+        )
 
     def commit(self) -> None:
         """Make what a load with `hold` has done lasting.

@@ -35,6 +35,7 @@ from .worker import (
     quiet,
     reasons,
     rebuild,
+    references,
     serializing,
     shape,
     statement,
@@ -46,8 +47,8 @@ from .worker import registry as registry_side
 # All are imported, though only their text is wanted: so Ansible sees that it must ship them.
 _MODULES = (
     worker, bulk, channel, columns, connection_info, copyin, copyout, dump, eligibility, inexact, insert, isolation,
-    jsonstream, load, lookups, main, members, plan, quiet, reasons, rebuild, registry_side, serializing, shape,
-    statement, tables, tokens,
+    jsonstream, load, lookups, main, members, plan, quiet, reasons, rebuild, references, registry_side, serializing,
+    shape, statement, tables, tokens,
 )  # fmt: skip
 _PACKAGE = "checkniner_worker"
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|DSN", re.IGNORECASE)

@@ -247,12 +247,14 @@ class LoadReport:
     :param objects: number of objects of each model
     :param digests: `FixtureDigest` (hex) of each app's member
     :param copied: number of objects of each model that went in by COPY, past Django
+    :param others: rows of other apps that the loaded ones refer to, and that are other rows than they were
     """
 
     apps: tuple[str, ...]
     objects: Mapping[str, int]
     digests: Mapping[str, str]
     copied: Mapping[str, int] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

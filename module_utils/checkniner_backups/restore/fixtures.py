@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NoReturn
 
@@ -13,6 +13,7 @@ from ..django_app.process import FixturesProcess
 from ..errors import BackupsError, RestoreError, shortened
 from ..verify.database import checked
 from ..verify.fixtures import in_no_fixture, of_no_model, qualified_by, verify_fixtures, with_tables_of_no_model
+from .stages import NOTHING, Accepted
 from .target import Target
 
 if TYPE_CHECKING:
@@ -32,14 +33,14 @@ def into_new(
     archive: ArchiveFile,
     apps: Iterable[str] = (),
     *,
-    other_migrations: bool = False,
+    accepted: Accepted = NOTHING,
     progress: Progress | None = None,
     clear: bool = False,
 ) -> Verification:
     """Given a target that is a new, empty database, migrate it, load fixtures in one transaction and prove them.
 
     :param apps: labels of the apps to load; empty for all that the archive holds
-    :param other_migrations: load although the application's migrations are not the archive's
+    :param accepted: what is loaded although it is not as the archive has it
     :param clear: after a failure, drop the tables that were made: nobody drops the whole database then
     :raises VerificationError: what was loaded differs from the archive
     :raises RestoreError: the target is not empty, or of another database, or has other migrations; or the archive does
@@ -55,7 +56,7 @@ def into_new(
                 )
             chosen = process.registry.require(choose(reader, archive, apps))
             # Those of the code, not of the database: what is refused must leave it empty, for the next try.
-            if not other_migrations:
+            if not accepted.migrations:
                 check_migrations(reader.manifest, process.migrations_of_code(), chosen)
             for name, reason in process.prepare(_trusted_extensions(reader.manifest)).items():
                 log.warning("the extension %s could not be made before the migrations: %s", name, reason)
@@ -66,9 +67,9 @@ def into_new(
             with target.started() as process:
                 connected = process.connection_info()
                 _check_unmanaged(connected, reader.manifest, chosen)
-                members = _Members(reader, archive, chosen, progress)
+                members = _Members(reader, archive, chosen, progress, process.references(chosen))
                 report = process.load(chosen, members.all(), empty=True, without=connected.views, lookup=members.lookup)
-                _check_loaded(report, chosen)
+                _check_loaded(report, chosen, accepted)
                 log.info("loaded %d objects", sum(report.objects.values()))
                 expected = report.digests if reader.manifest else {}
                 found = checked(verify_fixtures(process, expected, without=connected.views))
@@ -120,7 +121,7 @@ def into_live(
     apps: Iterable[str],
     locked: Callable[[FixturesProcess], None],
     *,
-    other_migrations: bool = False,
+    accepted: Accepted = NOTHING,
     progress: Progress | None = None,
 ) -> Verification:
     """Given a target in use, replace the apps' rows by the archive's, in one transaction that is proven before it ends.
@@ -132,14 +133,14 @@ def into_live(
     with target.started() as process, opened(archive) as reader:
         chosen = choose(reader, archive, apps)
         connected = process.connection_info()
-        if not other_migrations:
+        if not accepted.migrations:
             check_migrations(reader.manifest, connected.migrations, chosen)
-        members = _Members(reader, archive, chosen, progress)
+        members = _Members(reader, archive, chosen, progress, process.references(chosen))
         report = process.load(
             chosen, members.all(), empty=True, locked=lambda: locked(process), hold=True, without=connected.views,
             lookup=members.lookup,
         )  # fmt: skip
-        _check_loaded(report, chosen)
+        _check_loaded(report, chosen, accepted)
         log.info("loaded %d objects; comparing them before they count", sum(report.objects.values()))
         verification = checked(
             verify_fixtures(process, report.digests if reader.manifest else {}, inside=True, without=connected.views)
@@ -194,14 +195,22 @@ def _refuse_missing(manifest: Manifest | None, wanted: tuple[str, ...]) -> None:
         )
 
 
-def _check_loaded(report: LoadReport, chosen: tuple[str, ...]) -> None:
-    """Given what was loaded and what was meant to be, refuse a load that left out something.
+def _check_loaded(report: LoadReport, chosen: tuple[str, ...], accepted: Accepted) -> None:
+    """Given what was loaded and what was meant to be, refuse a load that left out something, or that refers to rows of
+    other apps which are other rows than they were.
 
-    :raises RestoreError: an app did not come, or none did
+    :raises RestoreError: an app did not come, or none did; or there are such rows, and they were not accepted
     """
     missing = sorted(set(chosen) - set(report.apps))
     if missing or not report.apps:
         _refuse_for_lack_of(missing, report.apps)
+    if report.others and not accepted.rows:
+        apps = sorted({*chosen, *(line.partition(".")[0] for line in report.others)})
+        raise RestoreError(
+            f"the rows that the archive refers to are others here: {shortened(report.others)}",
+            f"load their apps too (apps={','.join(apps)}), or restore from SQL; where they are the same rows under"
+            " other names, load all the same: other_rows=true",
+        )
 
 
 def _refuse_for_lack_of(apps: Iterable[str], there: Iterable[str]) -> NoReturn:
@@ -237,13 +246,20 @@ class _Members:
     """The fixtures of an archive, in an order that can be loaded."""
 
     def __init__(
-        self, reader: ArchiveReader, archive: ArchiveFile, apps: tuple[str, ...], progress: Progress | None
+        self,
+        reader: ArchiveReader,
+        archive: ArchiveFile,
+        apps: tuple[str, ...],
+        progress: Progress | None,
+        referenced: Collection[str],
     ) -> None:
         self._reader = reader
         self._archive = archive
         self._apps = apps
         self._progress = progress
-        self.lookup = frozenset() if reader.manifest or not apps else frozenset(_FIRST) - frozenset(apps)
+        others = referenced if reader.manifest else _FIRST if apps else ()
+        self.lookup = frozenset(others) - frozenset(apps)
+        """Apps that are not loaded, whose rows are looked at."""
 
     def all(self) -> Iterator[tuple[str, Iterator[bytes]]]:
         """Yield each app and the bytes of its fixture."""

@@ -19,6 +19,7 @@ from ..system.accounts import unprivileged
 from ..system.files import short_folder
 from ..system.stale_files import clean_up, locked
 from .fixtures import into_new
+from .stages import NOTHING, Accepted
 from .target import Target, target_of
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def from_server(
-    settings: Settings, archive: ArchiveFile, url: str, apps: Sequence[str] = (), *, other_migrations: bool = False
+    settings: Settings, archive: ArchiveFile, url: str, apps: Sequence[str] = (), *, accepted: Accepted = NOTHING
 ) -> Verification:
     """Given the settings of a server and the URL of a new, empty database, load fixtures into it and prove them.
 
@@ -41,11 +42,11 @@ def from_server(
     clean_up(settings)
     check_application(settings, inspect(archive))
     with target_of(settings, url) as target:
-        return into_new(target, archive, apps, other_migrations=other_migrations, clear=True)
+        return into_new(target, archive, apps, accepted=accepted, clear=True)
 
 
 def from_checkout(
-    name: str, code: Code, archive: ArchiveFile, url: str, apps: Sequence[str] = (), *, other_migrations: bool = False
+    name: str, code: Code, archive: ArchiveFile, url: str, apps: Sequence[str] = (), *, accepted: Accepted = NOTHING
 ) -> Verification:
     """Given a checkout of the application on this machine, do the same as `from_server`.
 
@@ -53,7 +54,7 @@ def from_checkout(
     """
     check_name(name, inspect(archive))
     with _pointed(code, url) as target:
-        return into_new(target, archive, apps, other_migrations=other_migrations, clear=True)
+        return into_new(target, archive, apps, accepted=accepted, clear=True)
 
 
 @contextmanager

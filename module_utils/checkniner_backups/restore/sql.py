@@ -21,6 +21,7 @@ from ..postgres.snapshot import plain_reader
 from ..settings import Settings
 from ..system.stale_files import clean_up
 from ..verify.database import NOT_PROVEN, Verification, checked, verify_sql
+from .stages import NOTHING, Accepted
 
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest
@@ -179,13 +180,13 @@ def restore_fixtures(
     database: str,
     apps: Iterable[str] = (),
     *,
-    other_migrations: bool = False,
+    accepted: Accepted = NOTHING,
     progress: Progress | None = None,
 ) -> Verification:
     """Given a new, empty database that belongs to the application's role, migrate it, load fixtures and prove them.
 
     :param apps: labels of the apps to load; empty for all that the archive holds
-    :param other_migrations: load although the application's migrations are not the archive's
+    :param accepted: what is loaded although it is not as the archive has it
     :raises VerificationError: what was loaded differs from the archive
     :raises BackupsError: anything else; the new database is then good for nothing but to be dropped
     """
@@ -196,4 +197,4 @@ def restore_fixtures(
     clean_up(settings)
     live, _ = owner_dsn(settings)
     with target_of(settings, live.to(database).url()) as target:
-        return into_new(target, archive, apps, other_migrations=other_migrations, progress=progress)
+        return into_new(target, archive, apps, accepted=accepted, progress=progress)

@@ -48,6 +48,21 @@ class Stage(str, Enum):
 
 
 @dataclass(frozen=True)
+class Accepted:
+    """What a restore from fixtures takes although it is not as the archive has it.
+
+    :param migrations: the application's migrations are not the archive's
+    :param rows: rows of other apps that the archive refers to are other rows here
+    """
+
+    migrations: bool = False
+    rows: bool = False
+
+
+NOTHING = Accepted()
+
+
+@dataclass(frozen=True)
 class RestoreOptions:
     """What is asked for.
 
@@ -59,7 +74,7 @@ class RestoreOptions:
     :param before: commands that run in the application's environment before the live database is changed
     :param after: and afterwards, also where the restore failed
     :param drop_older_than: days: afterwards, drop the kept databases that are older; 0 for all, None for none
-    :param other_migrations: load fixtures although the application's migrations are not the archive's
+    :param accepted: with fixtures, what is loaded although it is not as the archive has it
     """
 
     kind: str
@@ -73,7 +88,7 @@ class RestoreOptions:
     skip_safety_backup: bool = False
     skip_settings: bool = False
     drop_older_than: float | None = None
-    other_migrations: bool = False
+    accepted: Accepted = NOTHING
 
 
 @dataclass(frozen=True)

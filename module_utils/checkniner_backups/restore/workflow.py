@@ -22,7 +22,7 @@ from ..system.stale_files import clean_up
 from ..verify.database import NOT_PROVEN
 from .databases import Databases
 from .sql import restore_fixtures, restore_sql
-from .stages import SQL, plan_of
+from .stages import NOTHING, SQL, Accepted, plan_of
 
 if TYPE_CHECKING:
     from ..backup.safety import Safety
@@ -164,7 +164,7 @@ class _Run:
         else:
             self._verification = restore_fixtures(
                 self._settings, self._archive, self._new, options.apps,
-                other_migrations=options.other_migrations, progress=self._progress,
+                accepted=options.accepted, progress=self._progress,
             )  # fmt: skip
 
     def settle(self) -> None:
@@ -186,7 +186,7 @@ class _Run:
     def replace(self) -> None:
         self._verification = replace_apps(
             self._settings, self._archive, self._options.apps, compare=bool(self._saved),
-            other_migrations=self._options.other_migrations, progress=self._progress,
+            accepted=self._options.accepted, progress=self._progress,
         )  # fmt: skip
         apps = ", ".join(self._options.apps) or "all apps"
         self.changed = f"the rows of {apps} in {self.live.database} were replaced"
@@ -226,13 +226,14 @@ def replace_apps(
     apps: tuple[str, ...],
     *,
     compare: bool,
-    other_migrations: bool = False,
+    accepted: Accepted = NOTHING,
     progress: Progress | None = None,
 ) -> Verification:
     """Given an archive, replace the rows of some apps in the live database, in one transaction.
 
     :param apps: their labels; empty for all that the archive holds
     :param compare: whether there is a safety backup to compare with, once nobody can write any more
+    :param accepted: what is loaded although it is not as the archive has it
     :raises RestoreError: somebody wrote since the safety backup; everything is as it was
     """
     from .fixtures import into_live
@@ -245,7 +246,7 @@ def replace_apps(
             safety.check_unchanged(settings, process.registry.tables(apps or tuple(process.registry.apps)))
 
     with target_of(settings) as target:
-        return into_live(target, archive, apps, locked, other_migrations=other_migrations, progress=progress)
+        return into_live(target, archive, apps, locked, accepted=accepted, progress=progress)
 
 
 class _Commands:

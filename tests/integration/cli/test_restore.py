@@ -118,6 +118,31 @@ def test_part_of_it_into_the_live_database_is_all_or_nothing(restorer: Restorer)
     assert "somebody has written since the safety backup" in found.stderr
 
 
+def test_a_part_that_refers_to_what_is_another_row_now_is_refused(restorer: Restorer) -> None:
+    key = restorer.server.tick()["key"]
+    strips = restorer.rows(STRIPS)
+    [[pilot]] = restorer.rows("SELECT min(pilot_id) FROM checkouts_checkout")
+    part = (key, "--source", "fixtures", "--apps", "checkouts", "--live")
+    # Nobody in the archive's part refers to this one: who that is does not matter.
+    restorer.rows(
+        'INSERT INTO auth_user SELECT (jsonb_populate_record(u, \'{"id": 9999, "username": "new"}\')).*'
+        " FROM auth_user u LIMIT 1"
+    )
+    restorer.run(*part)
+
+    restorer.rows(f"UPDATE auth_user SET username = 'another' WHERE id = {pilot}")
+    restorer.rows("UPDATE checkouts_airstrip SET name = 'Wrong'")
+    changed = restorer.rows(STRIPS)
+    refused = restorer.run(*part, check=False)
+    assert refused.returncode == 9, refused.stderr
+    assert f"auth.user {pilot} (another username)" in refused.stderr
+    assert "apps=auth,checkouts" in refused.stderr
+    assert restorer.rows(STRIPS) == changed
+
+    restorer.run(*part, "--other-rows")
+    assert restorer.rows(STRIPS) == strips
+
+
 def test_an_archive_without_what_is_wanted_replaces_nothing(restorer: Restorer) -> None:
     """Of an archive without a manifest, only its members say what it holds."""
     strips, users, databases = restorer.rows(STRIPS), restorer.rows(USERS), restorer.databases()

@@ -12,6 +12,7 @@ from checkniner_backups.archive.file import ArchiveFile
 from checkniner_backups.django_app.environment import Code
 from checkniner_backups.errors import ApplicationError, RestoreError
 from checkniner_backups.restore import other_database as elsewhere
+from checkniner_backups.restore.stages import Accepted
 from checkniner_backups.verify.fixtures import digest_fixtures
 
 from sandbox.control import Control
@@ -100,7 +101,7 @@ def test_a_refused_copy_leaves_the_empty_database_empty(
         assert "other_migrations=true" in caught.value.hint
         with pytest.raises(ApplicationError, match=r"checkouts\.landing"):
             elsewhere.from_checkout("checkniner", code, broken, each)
-        assert elsewhere.from_checkout("checkniner", code, ahead, each, other_migrations=True).proven
+        assert elsewhere.from_checkout("checkniner", code, ahead, each, accepted=Accepted(migrations=True)).proven
         with pytest.raises(RestoreError, match="tables already"):
             elsewhere.from_checkout("checkniner", code, good, each)
         with elsewhere._pointed(code, each) as target, target.started() as process:

@@ -15,6 +15,7 @@ from .dump import dump, locked_out
 from .jsonstream import FixtureError, objects
 from .members import Load
 from .rebuild import Rebuild
+from .references import References
 from .registry import ALIAS
 from .tables import empty_tables, real_tables, refresh_views
 
@@ -43,7 +44,7 @@ def load(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
         rebuild = Rebuild(connection, quoted if empty and not command.get("lock") else [])
         if empty and announced:
             empty_tables(connection, chosen)
-        run = Load(connection)
+        run, references = Load(connection), References(chosen)
         while True:
             message = channel.receive()
             if message is None:
@@ -54,6 +55,7 @@ def load(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
             if message.get("lookup"):
                 for found in objects(channel.receive_data()):
                     run.old_ids.learn(found)
+                    references.learn(found)
                 continue
             if app not in (announced or models_of):
                 raise FixtureError(f"{app}.json: this application has no such app, or it was not announced")
@@ -64,11 +66,17 @@ def load(channel: Channel, command: dict[str, Any], models_of: dict[str, list[An
         run.finish(rebuild, exactly=[model for label in loaded for model in models_of[label]] if empty else [])
         triggers.restore()
         notes = [] if command.get("lock") else refresh_views(connection)
+        told = {
+            "apps": loaded,
+            "models": run.counts,
+            "copied": run.copied,
+            "notes": notes,
+            "others": references.found(),
+        }
         if command.get("hold"):
-            channel.send("loaded", apps=loaded, models=run.counts, copied=run.copied, notes=notes)
+            channel.send("loaded", **told)
             _hold(channel, models_of)
-    event = "committed" if command.get("hold") else "loaded"
-    channel.send(event, apps=loaded, models=run.counts, copied=run.copied, notes=notes)
+    channel.send("committed" if command.get("hold") else "loaded", **told)
 
 
 def _lock(channel: Channel, connection: Any, models: list[Any]) -> None:

@@ -114,6 +114,8 @@ class OldIds:
 
         label = found.get("model")
         fields = found.get("fields") or {}
+        if found.get("pk") is None:  # an archive that names them by natural key
+            return
         if label == "contenttypes.contenttype":
             wanted = {"app_label": fields.get("app_label"), "model": fields.get("model")}
         elif label == "auth.permission" and fields.get("content_type") in self.new_id["contenttypes.ContentType"]:

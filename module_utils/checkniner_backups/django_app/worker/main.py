@@ -14,6 +14,7 @@ from .dump import dump
 from .isolation import isolate_if_rehearsed
 from .load import load
 from .reasons import one_line
+from .references import referenced
 from .registry import ALIAS, describe, models_elsewhere, ordered_apps, see_every_row
 
 
@@ -84,6 +85,9 @@ def main() -> None:
             prepare(channel, command)
         elif command["do"] == "migrations":
             migrations_of_code(channel)
+        elif command["do"] == "references":
+            models = [model for app in command["apps"] for model in models_of[app]]
+            channel.send("references", apps=sorted({model._meta.app_label for model in referenced(models)}))
         elif command["do"] == "clear":
             clear(channel)
         else:
