@@ -81,8 +81,8 @@ class Server:
         return dict(json.loads(self.run("run", "--json").stdout))
 
     def keys(self) -> list[str]:
-        """Return the keys in the bucket, sorted."""
-        found = self.store.client().list_objects_v2(Bucket=self.bucket)
+        """Return the keys in the bucket, sorted; not those of the history, which lies beside the archives."""
+        found = self.store.client().list_objects_v2(Bucket=self.bucket, Prefix="db/")
         return sorted(entry["Key"] for entry in found.get("Contents", ()))
 
     def state(self) -> Mapping[str, Any]:

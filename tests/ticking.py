@@ -61,7 +61,7 @@ def newest(server: Server, keys: Keys, application: RunningApplication) -> list[
 
 def leftovers(server: Server) -> list[str]:
     """Return what should not be in the state folder after a run."""
-    expected = {"archives", "gnupg", "lock", "state.json", "pending", "last_tick.json"}
+    expected = {"archives", "gnupg", "lock", "state.json", "pending", "last_tick.json", "history"}
     expected |= {"signing_key", "signing_key.pub"}
     found = [path.name for path in server.state_path.iterdir() if path.name not in expected]
     archives = server.state_path / "archives"

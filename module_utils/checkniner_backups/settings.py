@@ -278,6 +278,11 @@ def _values(kind: type, environ: Mapping[str, str]) -> dict[str, Any]:
     return values
 
 
+def history_prefix(prefix: str) -> str:
+    """Given the store's prefix, return that of the history: beside it, so that no search for an archive meets it."""
+    return f"{prefix.rstrip('/')}-history/".lstrip("-")
+
+
 def _check_recipients(recipients: tuple[str, ...]) -> None:
     if not recipients:
         raise SettingsError(

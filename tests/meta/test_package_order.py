@@ -9,8 +9,8 @@ from .source import ROOT, absolute_imports, engine_imports, engine_modules
 # Lowest first. A package or a single module imports from those before it and from its own.
 ORDER = (
     "errors", "settings", "system", "state", "monitoring", "postgres", "storage", "openpgp", "openssh", "django_app",
-    "archive", "verify", "backup", "restore", "rehearsal", "drill", "emergency", "pruning", "maintenance", "overview",
-    "cli",
+    "archive", "history", "verify", "backup", "restore", "rehearsal", "drill", "emergency", "pruning", "maintenance",
+    "overview", "cli",
 )  # fmt: skip
 OUTSIDE_SYSTEMS = ("postgres", "storage", "openpgp", "openssh")
 

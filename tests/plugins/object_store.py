@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from checkniner_backups.settings import StoreSettings
 from checkniner_backups.storage.policy import operator_policy, policy, prune_policy
 from checkniner_backups.storage.upload import PART_SIZE
 
-from sandbox.object_store import ObjectStore
+from sandbox.object_store import SERVER_POLICY, ObjectStore
 
 _numbers = itertools.count(1)
 POLICY_BUCKET = "policy.example"
@@ -33,13 +34,14 @@ def a_file(folder: Path, size: int = 1000, name: str = "archive") -> tuple[Path,
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     """A SeaweedFS on the loopback interface. Besides `operator` and `server` it knows `policy`, `reader` and
-    `pruner`, who have our policies for servers, operators and prunes, and `nobody`, who has the first of these for
-    another bucket."""
+    `pruner`, who have our policies for servers, operators and prunes, `nobody`, who has the first of these for
+    another bucket, and `without-history`, who may put archives alone, as servers could before there was a history."""
     policies = {
         "policy": policy(POLICY_BUCKET, "db/"),
         "reader": operator_policy(POLICY_BUCKET, "db/"),
         "pruner": prune_policy(POLICY_BUCKET, "db/"),
         "nobody": policy("another-bucket", "db/"),
+        "without-history": json.loads(json.dumps(SERVER_POLICY).replace(":::*/*", ":::*/db/*")),
     }
     with ObjectStore(tmp_path_factory.mktemp("s3"), policies=policies) as server:
         server.create_bucket(POLICY_BUCKET)

@@ -45,8 +45,8 @@ class Operated:
         return Path(self.control.variables["checkniner_backups_state_path"])
 
     def stored(self) -> list[str]:
-        """The keys in the bucket, sorted."""
-        found = self.control.store.client().list_objects_v2(Bucket=self.control.bucket)
+        """The keys below the prefix, sorted; not those of the history, which lies beside the archives."""
+        found = self.control.store.client().list_objects_v2(Bucket=self.control.bucket, Prefix="db/")
         return sorted(entry["Key"] for entry in found.get("Contents", ()))
 
     def restore(self, *options: str, **more: Any) -> CompletedProcess[str]:

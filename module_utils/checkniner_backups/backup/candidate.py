@@ -62,6 +62,7 @@ def with_fixtures(
         missing=dict(report.missing) if report else {},
         rows=row_counts(snapshot, names, dataset.digests),
         inexact={app: list(lines) for app, lines in report.inexact.items()} if report else {},
+        models={model.label: model.table for models in registry.apps.values() for model in models if not model.proxy},
     )  # fmt: skip
 
 
@@ -81,4 +82,5 @@ def without_django(
         full_check_at=timestamp, django=last.django if last else "", migrations_table=migrations,
         rows=row_counts(snapshot, names, dataset.digests),
         missing=dict.fromkeys(sorted({*last.fixtures, *last.missing}) if last else [EVERY_APP], broken),
+        models=last.models if last else {},
     )  # fmt: skip

@@ -15,12 +15,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ArchiveError, StoreError
 from ..settings import Settings
 from ..state.folder import State
 from ..state.last_backup import Candidate, LastBackup, parse
 from ..system.files import write_durably
+
+if TYPE_CHECKING:
+    from ..storage.s3 import Store
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +65,20 @@ def upload(settings: Settings, folder: Path, archive: Path, sha256: str) -> Last
             saved = replace(saved, warnings=(*saved.warnings, warning))
         # Between the steps of a playbook, a tick may have saved something newer: that is what to compare with.
         State(settings.state_path).store_newer(saved)
+    _keep_history(settings, store, folder, saved)
     return saved
+
+
+def _keep_history(settings: Settings, store: Store, folder: Path, saved: LastBackup) -> None:
+    """Given an archive that is in the store, and the folder of its dataset, tell the history of it."""
+    from ..history.record import keep, remember_failure
+    from .contents import saved_archive
+    from .manifests import read_manifest
+
+    try:
+        keep(settings, store, saved_archive(read_manifest(folder), saved))
+    except Exception as error:  # noqa: BLE001 - the archive is saved and remembered, whatever fails here
+        log.warning("%s", remember_failure(settings.state_path, error))
 
 
 @contextmanager

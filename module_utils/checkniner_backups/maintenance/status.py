@@ -107,7 +107,7 @@ def status(settings: Settings, *, drill: bool = False, store: bool = False) -> S
         local_archives=len(list(folder.glob("*T*.tar.gz*"))) if folder.is_dir() else 0,
         found=tuple(found),
         last_good_drill_age=drilled,
-        notes=(*(_notes(saved) if saved else ()), *_rehearsal_notes(settings, rehearsal)),
+        notes=(*(_notes(saved) if saved else ()), *_rehearsal_notes(settings, rehearsal), *_history_notes(settings)),
         last_rehearsal=rehearsal,
         last_rehearsal_age=now - rehearsal.at if rehearsal else None,
         origin=_origin(settings),
@@ -135,6 +135,13 @@ def _rehearsal_notes(settings: Settings, last: LastRehearsal | None) -> tuple[st
     if settings.rehearsal == "none":
         return ("restores are not rehearsed on this server: checkniner_backups_rehearsal is none",)
     return (last.sentence(),) if last and last.verdict == IMPOSSIBLE else ()
+
+
+def _history_notes(settings: Settings) -> tuple[str, ...]:
+    from ..history.record import last_failure
+
+    why = last_failure(settings.state_path)
+    return (why,) if why else ()
 
 
 def _notes(saved: LastBackup) -> tuple[str, ...]:

@@ -98,6 +98,7 @@ class Candidate:
     :param missing: the apps whose fixture the archive lacks, with the reason
     :param inexact: the apps whose fixture is not exact, with what is not
     :param rows: how many rows each business table holds, by quoted name
+    :param models: the table of each model, as Django names them, by label
     :param shrunk: the business tables that have lost many of their rows, by quoted name
     :param last_whole: key of the newest archive that lacked nothing; empty where there is none
     :param unsigned: why the archive is not signed; empty where it is
@@ -123,6 +124,7 @@ class Candidate:
     row_versions: RowVersions = field(default_factory=RowVersions)
     rows: dict[str, int] = field(default_factory=dict)
     shrunk: dict[str, Shrinkage] = field(default_factory=dict)
+    models: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Return this as JSON."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..settings import history_prefix
+
 
 def policy(
     bucket: str, prefix: str = "db/", *, conditional_writes: bool = True, kms_key_arn: str = ""
@@ -11,8 +13,9 @@ def policy(
     """Given a bucket and a prefix, return the IAM policy (a JSON object) for the keys that the server gets.
 
     It may list what is below the prefix, put archives there, abort its own unfinished uploads, and ask what protects
-    the bucket. It may neither read nor delete. A put to a key that exists would still overwrite it; three things stand
-    against that, each stronger:
+    the bucket. It may neither read nor delete. The history beside the archives is put anew with each archive of a day,
+    so it may be overwritten: it is no backup. A put to an archive's key that exists would still overwrite it; three
+    things stand against that, each stronger:
 
     * the engine itself only puts with `If-None-Match: *`;
     * with `conditional_writes`, Amazon refuses every other put. A store that does not know these condition keys ignores
@@ -39,6 +42,7 @@ def policy(
             "Action": ["s3:PutObject", "s3:AbortMultipartUpload"],
             "Resource": things,
         },
+        {"Sid": "PutHistory", "Effect": "Allow", "Action": "s3:PutObject", "Resource": _history(bucket, prefix)},
     ]
     if conditional_writes:
         statements.append(
@@ -69,15 +73,21 @@ def policy(
 def operator_policy(bucket: str, prefix: str = "db/") -> dict[str, Any]:
     """Given a bucket and a prefix, return the IAM policy (a JSON object) for the operator's keys.
 
-    They may list and read what is below the prefix, and record drills there. They may neither add an archive nor delete
-    one: a control machine that is lost costs no backup.
+    They may list and read what is below the prefix and in the history, and record drills. They may neither add an
+    archive nor delete one: a control machine that is lost costs no backup.
     """
     things = f"arn:aws:s3:::{bucket}/{prefix}"
     return {
         "Version": "2012-10-17",
         "Statement": [
             _list(bucket, prefix),
-            {"Sid": "ReadArchives", "Effect": "Allow", "Action": "s3:GetObject", "Resource": f"{things}*"},
+            _list_history(bucket, prefix),
+            {
+                "Sid": "ReadArchives",
+                "Effect": "Allow",
+                "Action": "s3:GetObject",
+                "Resource": [f"{things}*", _history(bucket, prefix)],
+            },
             {"Sid": "RecordDrills", "Effect": "Allow", "Action": "s3:PutObject", "Resource": f"{things}drills/*"},
         ],
     }
@@ -118,6 +128,14 @@ def _look(bucket: str) -> dict[str, Any]:
         "Action": ["s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration"],
         "Resource": f"arn:aws:s3:::{bucket}",
     }
+
+
+def _history(bucket: str, prefix: str) -> str:
+    return f"arn:aws:s3:::{bucket}/{history_prefix(prefix)}*"
+
+
+def _list_history(bucket: str, prefix: str, *more: str) -> dict[str, Any]:
+    return {**_list(bucket, history_prefix(prefix), *more), "Sid": "ListHistory"}
 
 
 def _list(bucket: str, prefix: str, *more: str) -> dict[str, Any]:

@@ -220,11 +220,12 @@ class Store:
 
     def put_json(self, key: str, value: object) -> None:
         """Given a key and what JSON can express, store it as a small record. It replaces one that is there."""
-        body = json.dumps(value, sort_keys=True, indent=1).encode()
+        self.put_small(key, json.dumps(value, sort_keys=True, indent=1).encode(), ContentType="application/json")
+
+    def put_small(self, key: str, body: bytes, **more: str) -> None:
+        """Given a key and a few bytes, store them. They replace what is there."""
         with translated(self.settings, "write", key):
-            self._client.put_object(
-                Bucket=self.bucket, Key=key, Body=body, ContentType="application/json", **self._storage(small=True)
-            )
+            self._client.put_object(Bucket=self.bucket, Key=key, Body=body, **more, **self._storage(small=True))
 
     def get_json(self, key: str) -> Any:
         """Given a key, return the record that `put_json` stored there.

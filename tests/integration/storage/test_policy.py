@@ -57,7 +57,16 @@ def test_our_policy_does_what_it_says(s3_settings: Make, s3_server: ObjectStore,
     assert newest
     assert newest.size == BIG
     client = s3_server.client("policy")
+    history = "db-history/2026-11-22T19:35:01.json.gpg"
+    for body in (b"one", b"one and two"):  # put anew with each archive of the day
+        store.put_small(history, body)
+    reader = Store(s3_settings("reader", bucket=POLICY_BUCKET))
+    assert [each.key for each in reader.list("db-history/")] == [history]
+    assert reader.read_head(history, 100) == b"one and two"
     for attempt in (
+        lambda: client.get_object(Bucket=POLICY_BUCKET, Key=history),
+        lambda: client.delete_object(Bucket=POLICY_BUCKET, Key=history),
+        lambda: client.list_objects_v2(Bucket=POLICY_BUCKET, Prefix="db-history/"),
         lambda: client.get_object(Bucket=POLICY_BUCKET, Key=newest.key),
         lambda: client.delete_object(Bucket=POLICY_BUCKET, Key=newest.key),
         lambda: client.put_object(Bucket=POLICY_BUCKET, Key="elsewhere/x", Body=b""),
@@ -77,7 +86,7 @@ def test_the_policy_names_no_right_to_read_or_delete() -> None:
     ]
     assert sorted(allowed) == [
         "kms:Decrypt", "kms:GenerateDataKey", "s3:AbortMultipartUpload", "s3:GetBucketObjectLockConfiguration",
-        "s3:GetBucketVersioning", "s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:PutObject",
+        "s3:GetBucketVersioning", "s3:ListBucket", "s3:ListBucketMultipartUploads", "s3:PutObject", "s3:PutObject",
     ]  # fmt: skip
 
 
