@@ -31,6 +31,10 @@ options:
     description: A time, for the newest archive at or before it.
     type: str
     default: ""
+  before_loss:
+    description: A table or a model, for the newest archive before its last loss of rows.
+    type: str
+    default: ""
   archive_file:
     description: An archive on the control machine.
     type: str
@@ -110,7 +114,7 @@ TEXT: dict[str, Any] = {"type": "str", "default": ""}
 def plan(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, return the stages."""
     given = module.params
-    check_archive(given["archive"], given["at"], given["archive_file"])
+    check_archive(given["archive"], given["at"], given["archive_file"], given["before_loss"])
     older_than = 0.0 if given["drop_previous"] else given["keep_previous_days"]
     options = RestoreOptions(
         kind=given["source"],
@@ -139,6 +143,7 @@ def main() -> None:
         "apps": {"type": "list", "elements": "str", "default": []},
         "archive": TEXT,
         "at": TEXT,
+        "before_loss": TEXT,
         "archive_file": TEXT,
         "target_database": TEXT,
         "target_url": {**TEXT, "no_log": True},

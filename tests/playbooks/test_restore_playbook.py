@@ -33,6 +33,11 @@ done
 WRONG = {
     "source": (["-e", "source=tape"], r"source is 'tape'.*-e source=sql"),
     "two archives": (["-e", "source=sql", "-e", "at=2026-01-01", "-e", "archive=db/x"], "exclude each other"),
+    "two losses": (["-e", "source=sql", "-e", "at=2026-01-01", "-e", "before_loss=x"], "exclude each other"),
+    "no such table": (
+        ["-e", "source=sql", "-e", "before_loss=order"],
+        "no archive .* has a table.*auth_user",
+    ),
     "no such archive": (["-e", "source=sql", "-e", "archive=db/2001-01-01T00:00:00.tar.gz.gpg"], "2001-01-01"),
     "before the first": (["-e", "source=sql", "-e", "at='2001-01-01 00:00 UTC'"], "the oldest one is"),
     "no such file": (["-e", "source=sql", "-e", "archive_file=/nonexistent.tar.gz.gpg"], "nonexistent"),

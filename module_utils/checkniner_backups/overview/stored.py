@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -12,13 +12,12 @@ from ..drill.record import DRILLED, GOOD, Trial, trials
 from ..errors import SettingsError
 from ..storage.catalog import Archive, all_archives
 from ..system.text import human_size, table
-from ..system.timestamps import human_age, human_duration, latest_stamp, parse_timestamp
+from ..system.timestamps import human_age, human_duration, latest_stamp, parse_bound
 
 if TYPE_CHECKING:
     from ..storage.s3 import Store
 
 _STAMP = "%Y-%m-%dT%H:%M:%SZ"
-_DAY = "%Y-%m-%d"
 _AHEAD = 20
 """So many archives of the future are named."""
 
@@ -129,7 +128,7 @@ def look(store: Store, count: int, start: str = "", end: str = "") -> Stored:
     """
     if count < 1:
         raise SettingsError(f"the count is {count}", "ask for one archive at least")
-    after, until = _bound(start), _bound(end, of_day_end=True)
+    after, until = parse_bound(start), parse_bound(end, of_day_end=True)
     if after and until and after > until:
         raise SettingsError(f"from {start!r} to {end!r} there is no time", "give the earlier one as from")
     now = datetime.now(timezone.utc).replace(microsecond=0)
@@ -176,19 +175,6 @@ def parse(value: Mapping[str, Any]) -> Stored:
         end=_parsed(end) if end else None, newest=bool(value["newest"]),
         gap=Gap(_parsed(gap["start"]), _parsed(gap["end"])) if gap else None,
     )  # fmt: skip
-
-
-def _bound(text: str, *, of_day_end: bool = False) -> datetime | None:
-    """Given a time or a day in words, return the timestamp; of a day, its first second or its last one."""
-    text = text.strip()
-    if not text:
-        return None
-    try:
-        datetime.strptime(text, _DAY)
-    except ValueError:
-        return parse_timestamp(text)
-    start = parse_timestamp(f"{text} 00:00")
-    return start + timedelta(days=1, seconds=-1) if of_day_end else start
 
 
 def _parsed(text: str) -> datetime:

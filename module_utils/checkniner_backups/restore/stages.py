@@ -125,14 +125,16 @@ def plan_of(options: RestoreOptions, *, dry_run: bool = False) -> Plan:
     )
 
 
-def check_archive(archive: str, at: str, file: str) -> None:
-    """Given a key (`latest` for the newest archive), a time and a file, each perhaps empty, check that one is meant.
+def check_archive(archive: str, at: str, file: str, before_loss: str = "") -> None:
+    """Given a key (`latest` for the newest archive), a time, a file and what has lost rows, each perhaps empty, check
+    that one archive is meant.
 
     :raises SettingsError: it is more than one
     """
-    if sum((archive not in ("", "latest"), bool(at), bool(file))) > 1:
+    if sum((archive not in ("", "latest"), bool(at), bool(file), bool(before_loss))) > 1:
         raise SettingsError(
-            "archive, at and archive_file exclude each other", "give one of them, or none for the newest archive"
+            "archive, at, before_loss and archive_file exclude each other",
+            "give one of them, or none for the newest archive",
         )
 
 

@@ -13,6 +13,7 @@ _FORM = re.compile(
     r"(?P<date>[0-9]{4}-[0-9]{2}-[0-9]{2})[T ]\s*(?P<time>[0-9]{2}:[0-9]{2})(?P<seconds>:[0-9]{2})?"
     r"\s*(?:(?P<offset>[+-][0-9]{2}(?::?[0-9]{2})?)|(?P<zone>[A-Za-z][A-Za-z0-9_+/-]*))?\Z"
 )
+_DAY = "%Y-%m-%d"
 _ARCHIVE = re.compile(r"(?:.*/)?([0-9T:-]{19})\.tar\.gz(?:\.gpg)?\Z", re.DOTALL)
 
 MOST_AHEAD = timedelta(days=1)
@@ -71,6 +72,23 @@ def parse_timestamp(text: str, local_zone: tzinfo | None = None) -> datetime:
     if match["offset"]:
         return _in_utc(text, naive, _fixed(text, match["offset"]))
     return _in_utc(text, naive, _named(text, match["zone"]) if match["zone"] else local_zone)
+
+
+def parse_bound(text: str, *, of_day_end: bool = False) -> datetime | None:
+    """Given a time or a day in words, return the timestamp; of a day, its first second or its last one. None where the
+    text is empty.
+
+    :raises SettingsError: as `parse_timestamp`
+    """
+    text = text.strip()
+    if not text:
+        return None
+    try:
+        datetime.strptime(text, _DAY)
+    except ValueError:
+        return parse_timestamp(text)
+    start = parse_timestamp(f"{text} 00:00")
+    return start + timedelta(days=1, seconds=-1) if of_day_end else start
 
 
 def _fixed(text: str, offset: str) -> tzinfo:
