@@ -37,6 +37,7 @@ STEPS = (
     "storage/s3:Store.upload",
     "state/last_backup:Candidate.published",
     "state/folder:State.store_newer",
+    "history/record:keep",
     "cli/scheduled:_Tick.ended",
 )
 POINTS = [f"{side} {step}" for step in STEPS for side in ("before", "after")]

@@ -34,7 +34,7 @@ LIMITS = {
     "RLIMIT_FSIZE": (0, 150, 700, 2000, 5000, 9000, 17000),
     "RLIMIT_NOFILE": (6, 9, 12, 16, 20, 26, 40),
 }
-FOLDERS = ("", "archives", "gnupg")
+FOLDERS = ("", "archives", "gnupg", "history")
 ENVIRONMENTS = {
     "a zone far east": {"TZ": "Pacific/Kiritimati"},
     "a zone far west": {"TZ": "Etc/GMT+12"},

@@ -60,11 +60,11 @@ def files(settings: Settings) -> list[str]:
 
 
 def test_one_object_a_day_named_after_its_first_archive(settings: Settings, store: Store) -> None:
-    for hours in (1, 2, 3, 2.5):  # the last one was uploaded late by a playbook
+    for hours in (1, 2, 3, 2.5, 4):  # one is uploaded late by a playbook
         tell(settings, store, saved(hours))
-    assert store.entries() == {"db-history/2026-11-28T01:00:00.json": 3}
+    assert store.entries() == {"db-history/2026-11-28T01:00:00.json": 4}
     tell(settings, store, saved(25))
-    assert store.entries() == {"db-history/2026-11-28T01:00:00.json": 3, "db-history/2026-11-29T01:00:00.json": 1}
+    assert store.entries() == {"db-history/2026-11-28T01:00:00.json": 4, "db-history/2026-11-29T01:00:00.json": 1}
     assert files(settings) == ["2026-11-29T01:00:00.json"]
     # The state folder is lost: what is in the store is not overwritten.
     for path in (settings.state_path / "history").iterdir():
