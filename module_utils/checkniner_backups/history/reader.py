@@ -86,7 +86,9 @@ def read(store: Store, application: str, trust: Trust, since: datetime, gnupg_ho
 def _names(store: Store) -> tuple[list[str], list[str]]:
     """Return the names of the files in their order, and what is left out of them."""
     prefix = history_prefix(store.prefix)
-    keys = [each.key for page in islice(store.pages(prefix), _PAGES) for each in page.objects]
+    pages = list(islice(store.pages(prefix), _PAGES))
+    keys = [each.key for page in pages for each in page.objects]
+    left_out = [f"only the first {len(keys):,} files below {prefix} are looked at"] if len(pages) == _PAGES else []
     names = sorted(name for key in keys if _NAME.match(name := key[len(prefix) :]))
     ahead = [name for name in names if is_far_ahead(f"{stamp_of(name)}.tar.gz")]
     if len(names) == len(ahead):
@@ -95,7 +97,8 @@ def _names(store: Store) -> tuple[list[str], list[str]]:
             "servers write one since version 1.2, with each archive that they save; checkniner-backups status says"
             " where that failed, and scripts/policy prints the rights that the server's keys need",
         )
-    return names[: len(names) - len(ahead)], [f"{prefix}{name} is of the future and left out" for name in ahead]
+    left_out += [f"{prefix}{name} is of the future and left out" for name in ahead]
+    return names[: len(names) - len(ahead)], left_out
 
 
 def _read(store: Store, name: str, application: str, trust: Trust, home: Path | None) -> tuple[str, History]:
