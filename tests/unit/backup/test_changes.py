@@ -115,6 +115,7 @@ def test_the_memory_survives_the_disk_and_damage_reads_as_nothing(tmp_path: Path
         "unsigned",
         "verified",
         "row_versions",
+        "models",
     }  # than the rest
     for name in whole.keys() - younger:
         assert parse(json.dumps({key: value for key, value in whole.items() if key != name}), LastBackup) is None
