@@ -75,6 +75,7 @@ def test_what_does_not_go_together_is_refused(asked: dict[str, Any], message: st
 def test_one_archive_is_meant() -> None:
     for given in (("", "", ""), ("latest", "", ""), ("latest", "2026-11-20", ""), ("db/x", "", ""), ("", "", "/x")):
         check_archive(*given)
-    for given in (("db/x", "2026-11-20", ""), ("", "2026-11-20", "/x"), ("db/x", "", "/x")):
+    check_archive("latest", "", "", "orders")
+    for given in (("db/x", "2026-11-20", ""), ("", "2026-11-20", "/x"), ("db/x", "", "/x"), ("", "", "/x", "orders")):
         with pytest.raises(SettingsError, match="exclude each other"):
             check_archive(*given)
