@@ -33,7 +33,6 @@ done
 WRONG = {
     "source": (["-e", "source=tape"], r"source is 'tape'.*-e source=sql"),
     "two archives": (["-e", "source=sql", "-e", "at=2026-01-01", "-e", "archive=db/x"], "exclude each other"),
-    "two losses": (["-e", "source=sql", "-e", "at=2026-01-01", "-e", "before_loss=x"], "exclude each other"),
     "no such table": (
         ["-e", "source=sql", "-e", "before_loss=order"],
         "no archive .* has a table.*auth_user",
