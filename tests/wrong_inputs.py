@@ -158,7 +158,7 @@ def old_pg_dump(world: World) -> CompletedProcess[str]:
     world.server.application.owner.own(folder)
     code = (
         "import sys; from pathlib import Path; from checkniner_backups.cli import main as cli;"
-        f" from checkniner_backups.postgres import dsn; dsn._BINARIES = Path({str(folder)!r});"
+        f" from checkniner_backups.postgres import programs; programs._BINARIES = Path({str(folder)!r});"
         " sys.exit(cli.main(sys.argv[1:]))"
     )
     argv = [world.server.command.with_name("python"), "-I", "-c", code, "--environment", world.server.environment_file]

@@ -59,9 +59,9 @@ def main() -> None:
         resource.setrlimit(getattr(resource, name), (most, most))
     if programs := PLAN.get("programs"):
         os.environ["PATH"] = f"{programs}:{os.environ['PATH']}"
-        from checkniner_backups.postgres import dsn
+        from checkniner_backups.postgres import programs as installed
 
-        dsn._BINARIES = Path(programs) / "postgresql"
+        installed._BINARIES = Path(programs) / "postgresql"
     from checkniner_backups.cli.main import main as run
 
     if "point" in PLAN or "trace" in PLAN:
