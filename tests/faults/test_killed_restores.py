@@ -25,7 +25,7 @@ STEPS = (
     "backup/safety:save_before",
     "storage/s3:Store.upload",
     "restore/databases:Databases.swap",
-    "restore/databases:Databases.settle",
+    "restore/databases:Databases._settle",
     "postgres/admin:swap",
     "backup/safety:save_between",
     "restore/report:Report.lines",

@@ -41,7 +41,7 @@ STEPS = (
     "cli/scheduled:_Tick.ended",
 )
 POINTS = [f"{side} {step}" for step in STEPS for side in ("before", "after")]
-POINTS += [f"before replace #{number}" for number in range(1, 6)]
+POINTS += [f"before replace #{number}" for number in range(1, 9)]
 POINTS += [f"before fsync #{number}" for number in range(1, 13)]
 SIGNALS = (signal.SIGKILL, signal.SIGTERM)
 pytestmark = pytest.mark.timeout(120)

@@ -50,8 +50,7 @@ class RoutedModel:
 class Registry:
     """The models of the application, in the order of the fixtures.
 
-    :param django: version
-    :param python: version
+    :param django, python: versions
     :param apps: the models of each app that has a fixture
     :param elsewhere: the models that a database router keeps out of the fixtures, by app and label
     """
