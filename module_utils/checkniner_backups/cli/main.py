@@ -58,7 +58,7 @@ class Stopped(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Given the command line's words, do what they ask and return the exit status."""
     arguments = _parser().parse_args(argv)
-    _log_to_stderr(arguments.verbose)
+    _log(arguments.verbose, arguments.log)
     _heed_signals()
     try:
         if arguments.run is scheduled.run:
@@ -127,6 +127,9 @@ def _parser() -> argparse.ArgumentParser:
         help="file of settings that setup-backups.yml wrote (/etc/checkniner-backups/NAME.env); without it, the"
         " environment itself counts",
     )
+    parser.add_argument(
+        "--log", type=Path, metavar="FILE", help="append what is logged to this file too; systemd has it in its journal"
+    )
     parser.add_argument("-v", "--verbose", action="store_true", help="log what is done, with tracebacks of our faults")
     sub = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
@@ -141,7 +144,14 @@ def _parser() -> argparse.ArgumentParser:
         made.add_argument("--json", action="store_true", help="write JSON to standard output")
 
     made = command("run", scheduled.run, "one tick: save an archive if the data changed, then tell how it went")
+    made.add_argument(
+        "--in-unit",
+        action="store_true",
+        help="in a unit of systemd, which ends all processes with it: leave rehearsals and commands to other units",
+    )
     json_option(made)
+    made = command("tell", scheduled.tell, "run the commands of a failure or a recovery that `run --in-unit` has left")
+    made.add_argument("--killed", action="store_true", help="tell instead that a tick was killed, if it was")
     made = command("backup", commands.backup, "the same by hand, telling nobody")
     made.add_argument("--force", action="store_true", help="save an archive even if nothing changed")
     json_option(made)
@@ -199,10 +209,21 @@ class _Formatter(logging.Formatter):
         return printable(super().format(record), lines=True)
 
 
-def _log_to_stderr(verbose: bool) -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
-    logging.basicConfig(handlers=[handler], level=logging.DEBUG if verbose else logging.INFO)
+def _log(verbose: bool, file: Path | None) -> None:
+    """Log to standard error, and to a file where one is named; one that cannot be written stops nothing."""
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    unwritable = ""
+    if file:
+        logging.raiseExceptions = False  # on a full disk, logging would print a traceback
+        try:
+            handlers.append(logging.FileHandler(file))
+        except OSError as error:
+            unwritable = f"the log {file} cannot be written: {error.strerror}"
+    for handler in handlers:
+        handler.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    logging.basicConfig(handlers=handlers, level=logging.DEBUG if verbose else logging.INFO)
+    if unwritable:
+        log.warning("%s", unwritable)
     # Not even when asked: boto3 logs requests with their signatures, gnupg what it feeds to gpg.
     for name in ("boto3", "botocore", "s3transfer", "urllib3", "gnupg", "psycopg"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -1,12 +1,14 @@
-"""The command that cron runs: one tick, remembered and told. A tick that finds nothing imports nothing that it can do
-without."""
+"""The commands that cron or systemd runs: one tick, remembered and told. A tick that finds nothing imports nothing that
+it can do without."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+import os
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,7 @@ log = logging.getLogger(__name__)
 
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
     """One tick, told to those who are to know. How it ended is remembered for `status`."""
-    this = _Tick(settings)
+    this = _Tick(settings, in_unit=arguments.in_unit)
     try:
         outcome = this.work(arguments)
     except BusyError:
@@ -44,11 +46,35 @@ def run(settings: Settings, arguments: argparse.Namespace) -> None:
     this.ended(0, done)
 
 
+def tell(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Run the commands that a tick in a unit of systemd has left.
+
+    With `--killed`, remember and tell instead that a tick was killed, if it was: it could not do so itself.
+    """
+    if arguments.killed:
+        if how := _killed(os.environ):
+            _Tick(settings, in_unit=False).ended(137, how, "journalctl shows what systemd or the kernel said of it")
+    elif settings.on_failure_commands:
+        from ..monitoring.left import run_left
+
+        run_left(settings)
+
+
+def _killed(environ: Mapping[str, str]) -> str:
+    """Given what systemd says of the unit that has failed, return how its process was ended; empty where it ended by
+    itself, for then it has told that itself."""
+    if environ.get("MONITOR_EXIT_CODE") not in ("killed", "dumped"):
+        return ""
+    result, number = environ.get("MONITOR_SERVICE_RESULT", ""), environ.get("MONITOR_EXIT_STATUS", "")
+    return f"the tick was killed by signal {number} (systemd calls it {result})"
+
+
 class _Tick:
     """One tick, from its beginning to the last who is told of its end."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, in_unit: bool) -> None:
         self._settings = settings
+        self._in_unit = in_unit
         self._began = time.monotonic()
         self._key_expiry: dict[str, float] | None = None
         self._watched: WatchedRun | None = None
@@ -72,7 +98,7 @@ class _Tick:
         try:
             outcome = backups.tick(settings, keep=keep, begin=self._watched.begin if self._watched else int)
         finally:
-            if any(kept):
+            if any(kept) and not self._in_unit:  # else systemd starts one where it sees that something was kept
                 from ..rehearsal.queue import start_process
 
                 start_process(arguments.environment)
@@ -113,9 +139,10 @@ class _Tick:
             watched.fail(status, message, hint)
         # Only as the owner, for the owner may write what the commands are. Where nothing is new, nothing is imported.
         if ours and settings.on_failure_commands and (status or before is None or before.status):
-            from ..monitoring import commands
+            from ..monitoring import commands, left
 
-            if event := commands.event_between(before, after):
+            event = commands.event_between(before, after)
+            if event and not (self._in_unit and left.leave(settings, before, after)):
                 commands.run_commands(settings, event, before, after)
         if unheard:
             raise unheard

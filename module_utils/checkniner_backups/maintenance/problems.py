@@ -46,7 +46,8 @@ def of_ticks(settings: Settings, tick: LastTick | None, now: float) -> list[Prob
         return []
     problems = []
     if not -CLOCKS.total_seconds() < now - tick.at < settings.late_after:
-        text = f"the last tick ended {human_age(now - tick.at)}: is cron at work, and the owner's crontab in place?"
+        ended = human_age(now - tick.at)
+        text = f"the last tick ended {ended}: is cron at work, and the owner's crontab in place, or the timer active?"
         problems.append(Problem(LATE, text))
     if tick.status and not tick.failing_since:
         problems.append(Problem(UNTOLD, f"the last tick was good, but {tick.message}"))

@@ -28,10 +28,12 @@ log = logging.getLogger(__name__)
 
 QUEUED, SERVER = ".rehearsal-", ".throwaway-"
 """How the names begin of a dataset that waits to be rehearsed, and of the folder of a throwaway server."""
+LEFT = "commands.json"
+"""The file in which a tick leaves the operator's commands to another process."""
 PATIENCE = 300.0
 """Seconds that a person's playbook waits for a tick to end."""
 _REHEARSAL, _TICK = "rehearsal.json", "last_tick.json"
-_TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-", f".{_REHEARSAL}.", QUEUED, SERVER)
+_TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-", f".{_REHEARSAL}.", f".{LEFT}.", QUEUED, SERVER)
 """How the names of temporary files and folders in the state folder begin, beside those of the last backup."""
 _DAY = 86400.0
 """Seconds: no playbook takes so long from its dump to its upload."""
