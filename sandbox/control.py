@@ -66,6 +66,7 @@ class Control:
             "checkniner_backups_manage_packages": False,
             "checkniner_backups_manage_cron": False,
             "checkniner_backups_manage_logrotate": False,
+            "checkniner_backups_schedule": "*/5 * * * *",  # the default waits for the host's own second
             "checkniner_backups_python": "/usr/bin/python3",
             "checkniner_backups_s3_bucket_name": self.bucket,
             "checkniner_backups_s3_endpoint_url": self.store.endpoint_url,

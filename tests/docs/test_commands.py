@@ -20,6 +20,8 @@ RUN_HERE = {"README.md", "docs/overview.md", "docs/restore.md", "docs/restore-by
 RUN_ELSEWHERE = {
     "docs/testing.md": ("make test", "make demo", "make molecule", "make faults", "make coverage", "make applications"),
     "CONTRIBUTING.md": ("make test-fast",),
+    # molecule/absent takes these lines from the page
+    "docs/schedule.md": ("systemctl list-timers ", "journalctl -u ", "systemctl start "),
     # tests/playbooks/test_collection.py takes these lines from the page; the index of packages is left alone
     "docs/collection.md": (
         "make collection",

@@ -29,6 +29,7 @@ OWNERS = (
 OF_WHO_IS_CONNECTED = {
     "Look who is connected", "Look for the application's owner", "Look which Python the server has",
     "Look what is installed", "Look whether this application was set up before",
+    "Look whether the server's systemd takes the timers", "Look whether systemd runs the server",
 }  # fmt: skip
 LOCAL = {f"ansible.builtin.{name}" for name in ("assert", "debug", "fail", "set_fact")}
 INCLUDES = ("ansible.builtin.import_tasks", "ansible.builtin.include_tasks")

@@ -16,7 +16,9 @@ FILES = sorted((ROLE / "tasks").rglob("*.yml"))
 FACT = "__checkniner_backups_run"
 SECRET = "__checkniner_backups_access"  # apart from the rest, which -v prints
 # Results of an entry point, for the playbooks that play it.
-PUBLIC = {"checkniner_backups_crontab", "checkniner_backups_asked", "checkniner_backups_listed"}
+PUBLIC = {
+    "checkniner_backups_asked", "checkniner_backups_crontab", "checkniner_backups_listed", "checkniner_backups_units",
+}  # fmt: skip
 
 
 def entries(value: Any) -> Iterator[dict[str, Any]]:

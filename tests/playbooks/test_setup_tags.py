@@ -89,6 +89,21 @@ def test_schedule_sees_to_the_crontab_and_nothing_else(changed: Operated) -> Non
     assert changed.stored() == stored
 
 
+def test_schedule_prints_systemd_s_units_where_it_may_not_write_them(changed: Operated) -> None:
+    changed.control.variables["checkniner_backups_scheduler"] = "systemd"
+    said = play(changed, "schedule")
+    assert "OnCalendar=*-*-* *:00/7:00" in said
+    assert f"User={changed.application.owner.name}" in said
+    assert "ProtectSystem=strict" in said
+    assert f'ReadWritePaths=\\"{changed.state_path}\\"' in said
+    assert LINE not in said
+
+    changed.control.variables["checkniner_backups_schedule"] = "7/7 * * * *"
+    done = changed.control.play("setup-backups.yml", "--tags", "schedule")
+    assert done.returncode != 0
+    assert "the schedule '7/7 * * * *' cannot be given to systemd" in " ".join(done.stdout.split())
+
+
 def test_prove_saves_and_opens_and_changes_no_setting(changed: Operated) -> None:
     stored = changed.stored()
     said = play(changed, "prove")
