@@ -216,7 +216,7 @@ def _log(verbose: bool, file: Path | None) -> None:
     if file:
         logging.raiseExceptions = False  # on a full disk, logging would print a traceback
         try:
-            handlers.append(logging.FileHandler(file))
+            handlers.append(logging.FileHandler(file, encoding="utf-8", errors="backslashreplace"))
         except OSError as error:
             unwritable = f"the log {file} cannot be written: {error.strerror}"
     for handler in handlers:

@@ -114,5 +114,5 @@ def test_a_thousand_hosts_are_spread_evenly_and_each_keeps_its_time() -> None:
     assert max(seconds.values()) <= 35
     assert len({clean_schedule(name) for name in names}) > 800
     assert all(clean_schedule(name).calendars()[0].startswith("*-*-01 00:") for name in names)
-    # An upgrade moves no host: these are what earlier versions have written into crontabs.
+    # What stands in crontabs must not move with an upgrade.
     assert tick_schedule("server.example.org/checkniner") == Schedule("3-59/5 * * * *", 0)
