@@ -31,15 +31,10 @@ options:
     type: str
     choices: [cron, systemd]
     default: cron
+extends_documentation_fragment:
+  - checkniner_read_only
 author:
   - The checkniner-backups authors
-attributes:
-  check_mode:
-    support: full
-    description: Reads only.
-  diff_mode:
-    support: none
-    description: Reads only.
 """
 
 EXAMPLES = """
