@@ -84,7 +84,8 @@ class NameNotFoundError(DatabaseError):
 
 
 class LockTimeoutError(DatabaseError):
-    """A table could not be locked in time: somebody is changing the schema. The caller may try again."""
+    """A table could not be locked in time, or its lock not be kept on a standby: somebody is changing the schema. The
+    caller may try again."""
 
 
 class EncryptionError(BackupsError):

@@ -27,7 +27,7 @@ from ..postgres import large_objects
 from ..postgres.digest import TableDigest, columns_of, digest_table
 from ..postgres.metadata import database_metadata, sequence_metadata, table_metadata
 from ..postgres.programs import dump_program, start
-from ..postgres.session import reading_hint, server_major
+from ..postgres.session import CONFLICT_HINT, reading_hint, server_major
 from ..postgres.snapshot import LockWaitLimit, Snapshot
 from ..system.pipes import widen
 from ..system.processes import Listener, kill_group
@@ -198,6 +198,10 @@ class _Sql(Reader):
             english = any(words in noise for words in ("statement timeout", "lock timeout", "deadlock"))
             if english or (waited and not reading_hint(noise)):
                 raise LockTimeoutError(f"pg_dump could not lock a table in time: {lines}", "a migration is running")
+            if self._snapshot.on_standby and not reading_hint(noise):
+                # Its SQLSTATE is not told, and its words may be of any language: a conflict with replay is tried again,
+                # and what else it was fails again.
+                raise LockTimeoutError(f"pg_dump failed on a standby: {lines}", CONFLICT_HINT)
             message = f"pg_dump failed with status {self._process.returncode}: {lines}"
             raise DatabaseError(message, reading_hint(noise))
         if lines:

@@ -14,7 +14,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from ..errors import DatabaseError, LockTimeoutError
+from ..errors import BackupsError, DatabaseError, LockTimeoutError
 from ..postgres.session import disconnect
 from ..postgres.snapshot import LockWaitLimit, Snapshot, reader_of
 
@@ -83,7 +83,8 @@ class RowReader(Reader):
 def run_concurrently(readers: Sequence[Reader], limit: LockWaitLimit) -> None:
     """Given readers, run all of them at once; when one fails, or somebody has waited too long, stop the others.
 
-    :raises LockTimeoutError: a lock was not to be had, or somebody waited too long: try again from a new snapshot
+    :raises LockTimeoutError: a lock was not to be had, somebody waited too long, or a standby has ended the snapshot:
+        try again from a new snapshot
     :raises BackupsError: what a reader raised; of several, the lock's time-out, which is the cause of the others
     """
     with ThreadPoolExecutor(len(readers) + 1, "reader") as pool:
@@ -91,7 +92,7 @@ def run_concurrently(readers: Sequence[Reader], limit: LockWaitLimit) -> None:
         questions = _Questions(pool, limit)
         try:
             _watch(readers, futures, questions)
-        except BaseException:
+        except BaseException as error:
             for reader in readers:
                 with suppress(Exception):  # one that cannot be stopped must not keep the others running
                     reader.stop()
@@ -99,6 +100,8 @@ def run_concurrently(readers: Sequence[Reader], limit: LockWaitLimit) -> None:
                 for reader in readers:
                     reader.cut()
                 disconnect(limit.connection)
+            if isinstance(error, BackupsError):
+                limit.check_held(error.message)
             raise
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..django_app.environment import check_user
-from ..django_app.sources import application_dsn
+from ..django_app.sources import application_dsn, owner_dsn
 from ..errors import ArchiveError, NoDatabaseError, RestoreError
 from ..postgres.dsn import Dsn
 from ..settings import SAFETY, Settings
@@ -46,7 +46,7 @@ def save_before(settings: Settings) -> Safety:
 
     :raises BackupsError: it could not be saved, but for a database that does not exist: then there is nothing to save
     """
-    dsn, _ = application_dsn(settings)
+    dsn = _live(settings)
     try:
         return _save(settings, dsn, "the data as they were before the restore")
     except NoDatabaseError:
@@ -61,7 +61,7 @@ def save_between(settings: Settings, replaced: str) -> Safety:
     from ..verify.database import verify_rows
 
     check_user()
-    dsn = application_dsn(settings)[0].to(replaced)
+    dsn = _live(settings).to(replaced)
     verification = verify_rows(dsn, _last_manifest(settings, f"look into {replaced}, which is kept"))
     if verification.proven:
         return Safety("", "nothing was written between the safety backup and the swap")
@@ -77,12 +77,23 @@ def check_unchanged(settings: Settings, tables: Collection[str]) -> None:
     """
     from ..verify.database import verify_rows
 
-    verification = verify_rows(application_dsn(settings)[0], _last_manifest(settings, "nothing was changed"), tables)
+    verification = verify_rows(_live(settings), _last_manifest(settings, "nothing was changed"), tables)
     if not verification.proven:
         raise RestoreError(
             f"somebody has written since the safety backup: {'; '.join(verification.differences)}",
             "nothing was changed; stop the application (pre-restore commands), then restore again",
         )
+
+
+def _live(settings: Settings) -> Dsn:
+    """Given the settings, return where the database that a restore replaces is read.
+
+    A standby may lack what the primary has committed, and learns of a rename later: there, the application's own way.
+    """
+    from ..postgres.standby import shows_the_primary
+
+    dsn, _ = application_dsn(settings)
+    return dsn if not settings.database_url or shows_the_primary(dsn) else owner_dsn(settings)[0]
 
 
 def _last_manifest(settings: Settings, hint: str) -> Manifest:

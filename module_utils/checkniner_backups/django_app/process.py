@@ -129,7 +129,8 @@ class FixturesProcess(Interpreter):
                 return FixturesReport.parse(message, self.registry, sizes, missing)
             elif event == "lock-timeout":
                 raise LockTimeoutError(
-                    "the application's Django could not lock a table in time", "a migration is running, or waits"
+                    "the application's Django could not lock a table in time, or a standby has ended its reading",
+                    "a migration is running, or waits",
                 )
             else:
                 raise self._failed(f"it sent {event!r} out of turn")

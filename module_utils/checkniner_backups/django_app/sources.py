@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import ApplicationError
-from ..postgres.dsn import Dsn, parse_url
+from ..postgres.dsn import Dsn, as_django_reads, parse_url
+from ..postgres.options import check_one_server
 from ..settings import ACTIVATE, UNIT
 from ..system.accounts import Account, ourselves
 from ..system.processes import answer
@@ -68,11 +69,14 @@ def application_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:
     """Given the settings, return the database to read, and the environment of the application's interpreter.
 
     :raises ApplicationError: its source cannot be read, or names no database
+    :raises SettingsError: the database's URL cannot be used for a backup
     """
     environment = application_environment(settings)
     if settings.database_url:
-        environment["DATABASE_URL"] = settings.database_url
-    return _dsn(environment), environment
+        environment["DATABASE_URL"] = as_django_reads(settings.database_url)
+    dsn = _dsn(environment)
+    check_one_server(dsn.host, dsn.options)
+    return dsn, environment
 
 
 def owner_dsn(settings: Settings) -> tuple[Dsn, dict[str, str]]:

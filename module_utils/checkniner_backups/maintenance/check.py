@@ -19,6 +19,7 @@ from ..postgres.metadata import database_metadata
 from ..postgres.preflight import unfit
 from ..postgres.programs import dump_program
 from ..postgres.session import connect_directly, fetch_all, reading_hint, server_major
+from ..postgres.standby import in_recovery
 from ..settings import ACTIVATE, UNIT, Settings
 
 if TYPE_CHECKING:
@@ -102,7 +103,10 @@ def check(settings: Settings) -> list[str]:
         role = owner_dsn(settings)[0].user
         problems = unfit(connection, database_metadata(connection), role or dsn.user)
         problems += unloadable_rows(connection, role or dsn.user)
+        standby = in_recovery(connection)
     lines.append(f"{dsn}: PostgreSQL {major}, read by {dump_program(major)}")
+    if standby:
+        lines.append("the server is a hot standby: an archive holds what has been replayed there")
     with exported_snapshot(dsn, settings.lock_timeout) as snapshot:
         _check_rows_are_seen(snapshot)
         lines.append(f"every one of {len(snapshot.tables)} tables can be locked and read")

@@ -4,6 +4,7 @@
 * session: connections, and the translation of their errors
 * snapshot: locks first, then one exported snapshot, and an eye on who waits for us
 * snapshot_token: the one-line answer to "has anything visible changed?"
+* standby: whether a hot standby follows its primary
 * large_objects: what stands in no table
 * extensions: what extensions keep in tables of their own, and comments
 * digest: row counts and digests of tables

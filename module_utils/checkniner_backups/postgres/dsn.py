@@ -25,6 +25,9 @@ _SCHEME = "postgresql"
 # Django backends of third parties for PostgreSQL have schemes of their own, which an application may register.
 _SCHEMES = re.compile(r"postgres|pgsql|psql|postgis|timescale")
 _PLAIN = ("postgres", "postgresql", "pgsql")
+_NETWORK = re.compile(r"(?<=://)[^/?#]*")
+_HOST = re.compile(r"(\[[^\]]*\]|[^:\[\]]*)(?::(\d*))?")
+_STANDARD_PORT = "5432"
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,24 @@ def is_postgres(url: str) -> bool:
     return bool(separator) and bool(_SCHEMES.search(scheme))
 
 
+def as_django_reads(url: str) -> str:
+    """Given a database URL as libpq takes it, return one that Django's reader takes as well.
+
+    That one knows a single port: several hosts with a port each become the options `host` and `port`.
+    """
+    network = _NETWORK.search(url)
+    login, _, hosts = network[0].rpartition("@") if network else ("", "", "")
+    found = [_HOST.fullmatch(each) for each in hosts.split(",")]
+    several = len(found) > 1 and all(found)
+    if not network or not several or not any(each and (each[2] or "[" in each[1]) for each in found[:-1]):
+        return url
+    hosts = ",".join(each[1].strip("[]") for each in found if each)
+    ports = ",".join(each[2] or _STANDARD_PORT for each in found if each)
+    head, (tail, _, query) = url[: network.start()], url[network.end() :].partition("?")
+    options = urlencode({"host": hosts, "port": ports}, quote_via=quote)
+    return f"{head}{login + '@' if login else ''}{tail}?{query + '&' if query else ''}{options}"
+
+
 def parse_url(url: str) -> Dsn:
     """Given a `DATABASE_URL`, return its parts.
 
@@ -125,7 +146,7 @@ def parse_url(url: str) -> Dsn:
     import dj_database_url  # a few hundredths of a second that `--help` need not pay
 
     try:
-        scheme, _, rest = url.partition("://")
+        scheme, _, rest = as_django_reads(url).partition("://")
         ours = is_postgres(url)
         parts: dict[str, object] = dict(dj_database_url.parse(f"{_SCHEME}://{rest}" if ours else url))
     except Exception as error:  # noqa: BLE001 - the library raises several unrelated kinds

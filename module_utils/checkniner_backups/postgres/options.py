@@ -77,6 +77,30 @@ def checked(found: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted((name, str(value)) for name, value in found.items()))
 
 
+def check_one_server(host: str, options: Iterable[tuple[str, str]]) -> None:
+    """Given the host of a URL, of which there may be several, and its options, return if all who connect in turn come
+    to the same server as long as it is there: a snapshot is one server's.
+
+    :raises SettingsError: they may not
+    """
+    if "," not in host:
+        return
+    found = dict(options)
+    wanted = found.get("target_session_attrs", "any")
+    if wanted == "prefer-standby":
+        raise SettingsError(
+            "the database URL names several hosts with target_session_attrs=prefer-standby, which psycopg and"
+            " PostgreSQL's own programs understand in different ways",
+            "name the hosts in the order of your preference, the standbys first, and leave target_session_attrs out",
+        )
+    if found.get("load_balance_hosts") == "random" and wanted not in ("primary", "read-write"):
+        raise SettingsError(
+            "the database URL names several hosts with load_balance_hosts=random: the readers of one backup would meet"
+            " different servers",
+            "leave load_balance_hosts out of checkniner_backups_database_url",
+        )
+
+
 def for_libpq(options: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Given a URL's options, return those that are libpq's."""
     return {name: value for name, value in options if name in VARIABLES or name in _KEEPALIVE}

@@ -40,6 +40,11 @@ _HINTS = {
     "57P03": "the server is starting or stopping; the next tick tries again",
 }
 
+CONFLICT_HINT = (
+    "the server is a standby, which ends a query that stands in the way of replay: set max_standby_streaming_delay"
+    " there to longer than a backup takes; hot_standby_feedback helps against the primary's VACUUM"
+)
+
 # undefined_function, undefined_table, undefined_object, undefined_column, invalid_schema_name, ambiguous_function,
 # datatype_mismatch, cannot_coerce.
 _NAME_NOT_FOUND = ("42883", "42P01", "42704", "42703", "3F000", "42725", "42804", "42846")
@@ -162,7 +167,8 @@ def disconnect(connection: Connection) -> None:
 def translated(what: object) -> Iterator[None]:
     """Turn psycopg's errors into ours, with the name of what was worked on.
 
-    :raises LockTimeoutError: a lock was not to be had within `lock_timeout`, or a deadlock was found
+    :raises LockTimeoutError: a lock was not to be had within `lock_timeout`, a deadlock was found, or a standby has
+        ended what stood in the way of its replay
     :raises DatabaseError: anything else
     """
     import psycopg
@@ -171,6 +177,9 @@ def translated(what: object) -> Iterator[None]:
         yield
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise LockTimeoutError(f"{what}: a table is locked: {_line(error)}", "a migration is running") from None
+    except psycopg.errors.SerializationFailure as error:
+        # A transaction that only reads meets it on a standby alone, as the end of a statement or of the connection.
+        raise LockTimeoutError(f"{what}: {_line(error)}", CONFLICT_HINT) from None
     except psycopg.Error as error:
         hint = reading_hint(str(error)) or _HINTS.get(error.sqlstate or "", "")
         if not error.sqlstate and isinstance(error, psycopg.OperationalError):

@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 from ..errors import LockTimeoutError
 from .dsn import Dsn
 from .extensions import ConfigurationTable, configuration_tables
-from .session import connect, connect_directly, fetch_all, fetch_one
+from .session import CONFLICT_HINT, connect, connect_directly, fetch_all, fetch_one
 from .snapshot_token import token_of
+from .standby import wait_for_replay
 
 if TYPE_CHECKING:
     from .session import Connection
@@ -141,6 +142,26 @@ class Snapshot:
             complete = complete and self._by_oid.keys() >= set(each.children)
         return tuple(found.values()), complete
 
+    @property
+    def on_standby(self) -> bool:
+        """Whether the server is a standby: only there, a snapshot has no token."""
+        return not self.token
+
+    def check_held(self, why: str) -> None:
+        """Given why a reader has failed, return unless it is because a standby has ended this session, and with it the
+        snapshot.
+
+        :raises LockTimeoutError: so it is: try again from a new snapshot
+        """
+        import psycopg
+
+        if not self.on_standby:
+            return
+        try:
+            self.connection.execute("SELECT 1")
+        except psycopg.Error:
+            raise LockTimeoutError(f"{self.dsn}: the snapshot is lost: {why}", CONFLICT_HINT) from None
+
     @cached_property
     def _by_name(self) -> dict[tuple[str, str], Table]:
         return {(table.schema, table.name): table for table in self.tables}
@@ -169,9 +190,10 @@ def exported_snapshot(dsn: Dsn, lock_timeout: float) -> Iterator[Snapshot]:
     :param lock_timeout: seconds to wait for a lock
     :raises LockTimeoutError: a lock was not to be had, or tables came or went between; try again
     :raises SettingsError: a pooler is between
-    :raises DatabaseError: a table that may not be read, or the server
+    :raises DatabaseError: a table that may not be read, or the server; a standby that does not follow its primary
     """
     with connect_directly(dsn) as connection:
+        wait_for_replay(connection)
         search_path = tuple(fetch_one(connection, "SELECT pg_catalog.current_schemas(false)")[0])
         before, configuration = list_tables(connection), configuration_tables(connection)
         _begin(connection, lock_timeout)
@@ -251,6 +273,10 @@ class LockWaitLimit:
     def connection(self) -> Connection:
         """The connection that asks, which holds the snapshot and its locks."""
         return self._snapshot.connection
+
+    def check_held(self, why: str) -> None:
+        """As `Snapshot.check_held`."""
+        self._snapshot.check_held(why)
 
     def check(self) -> None:
         """Check whether somebody waits for us; call it every now and then while others read.

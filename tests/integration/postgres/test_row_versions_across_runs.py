@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import time
@@ -16,6 +15,7 @@ from checkniner_backups.postgres.dsn import parse_url
 from checkniner_backups.postgres.snapshot_token import read_token
 
 from sandbox.postgres import Cluster
+from sandbox.standby import standby_of, wait_for_replay
 from tests.observing import crashing
 from tests.watching import Watch
 
@@ -77,36 +77,14 @@ def test_a_crash_that_takes_commits_back_is_seen(crashing: Cluster, crash: Calla
 @pytest.fixture
 def standby(crashing: Cluster) -> Iterator[Cluster]:
     """A standby of `crashing`, which follows it by streaming."""
-    made = Cluster()
-    made.password = crashing.password
-    made.folder = crashing.folder.with_name(crashing.folder.name + "-standby")
-    made.folder.mkdir(mode=0o700)
-    made.account.own(made.folder)
-    subprocess.run(
-        [made.binaries / "pg_basebackup", "-D", made.data, "-R", "-X", "stream", "-c", "fast", "-d",
-         crashing.admin_url()],
-        check=True, cwd=made.folder, capture_output=True, **made.account.options(),
-    )  # fmt: skip
-    configuration = made.data / "postgresql.conf"
-    text = configuration.read_text().replace(str(crashing.folder), str(made.folder))
-    configuration.write_text(text)
-    made.start()
-    try:
+    with standby_of(crashing) as made:
         yield made
-    finally:
-        made.stop("immediate")
-        shutil.rmtree(made.folder)
 
 
 def test_a_standby_and_what_it_is_promoted_to(crashing: Cluster, standby: Cluster) -> None:
     primary = Watch(url(crashing), "thing", "other")
-    write(crashing, "CREATE TABLE marker ()")
     primary.remember()
-    end = time.monotonic() + 30
-    while time.monotonic() < end and not standby.execute(
-        "SELECT 1 FROM pg_class WHERE relname = 'marker'", database="history"
-    ):
-        time.sleep(0.05)
+    wait_for_replay(crashing, standby)
     # The same rows, but no transaction that is in progress is known here.
     elsewhere = Watch(url(standby), "thing", "other")
     elsewhere.last = primary.last

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dj_database_url
 import psycopg
 import pytest
 from checkniner_backups.errors import SettingsError
-from checkniner_backups.postgres.dsn import parse_url
+from checkniner_backups.postgres.dsn import as_django_reads, parse_url
+from checkniner_backups.postgres.options import check_one_server
 
 URL = "postgres://web:hidden-word@db.example:6000/shop?"
 
@@ -124,3 +126,44 @@ def test_variables_say_what_the_url_does_not() -> None:
     assert dsn.password == "hidden-word"
     assert dict(dsn.options) == {"sslmode": "disable", "options": "-c work_mem=5MB"}
     assert "hidden-word" not in repr(dsn)
+
+
+@pytest.mark.parametrize(
+    ("network", "host", "port"),
+    [
+        ("one.example:6000,two.example:6001", "one.example,two.example", "6000,6001"),
+        ("one.example:6000,two.example", "one.example,two.example", "6000,5432"),
+        ("[::1]:6000,[::2]:6001", "::1,::2", "6000,6001"),
+        ("one.example,two.example", "one.example,two.example", ""),
+        ("one.example,two.example:6000", "one.example,two.example", "6000"),  # as Django takes it: of both
+    ],
+)
+def test_several_hosts(network: str, host: str, port: str) -> None:
+    url = f"postgresql://web:hidden%2Cword@{network}/shop?target_session_attrs=standby"
+    dsn = parse_url(url)
+    assert (dsn.host, dsn.port, dsn.user, dsn.password, dsn.database) == (host, port, "web", "hidden,word", "shop")
+    assert dsn.options == (("target_session_attrs", "standby"),)
+    # Django's reader, which the application gives the URL to, finds the same.
+    found = dj_database_url.parse(as_django_reads(url))
+    options = found.get("OPTIONS", {})
+    assert options.get("host", found["HOST"]) == host
+    assert str(options.get("port", found["PORT"])) == port
+    assert parse_url(dsn.url()) == dsn
+
+
+@pytest.mark.parametrize(
+    "url", ["postgresql:///shop", "postgresql://a,b@one.example:6000/shop", "postgresql://[::1/shop"]
+)
+def test_what_names_no_several_hosts_stays(url: str) -> None:
+    assert as_django_reads(url) == url
+
+
+def test_readers_that_may_meet_different_servers_are_refused() -> None:
+    for options in ("target_session_attrs=prefer-standby", "load_balance_hosts=random"):
+        several = parse_url(f"postgresql://one.example:6000,two.example:6001/shop?{options}")
+        with pytest.raises(SettingsError, match=options):
+            check_one_server(several.host, several.options)
+        alone = parse_url(f"postgresql://one.example:6000/shop?{options}")
+        check_one_server(alone.host, alone.options)
+    primary = parse_url("postgresql://a:1,b:2/shop?load_balance_hosts=random&target_session_attrs=read-write")
+    check_one_server(primary.host, primary.options)

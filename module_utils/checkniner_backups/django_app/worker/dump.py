@@ -27,11 +27,12 @@ from .registry import ALIAS, auto_many_to_many, key_by_name
 from .serializing import DjangoSerializer, all_rows
 from .statement import Plan
 
-_LOCKED_OUT = ("55P03", "40P01")  # lock_not_available, deadlock_detected
+# lock_not_available, deadlock_detected; serialization_failure: a standby ends what stands in the way of its replay.
+_LOCKED_OUT = ("55P03", "40P01", "40001")
 
 
 def dump(channel: Channel, command: dict[str, Any], models_of: dict[str, list[Any]]) -> None:
-    """Given a `dump` command, send the apps' fixtures and a report; or that a lock could not be had in time."""
+    """Given a `dump` command, send the apps' fixtures and a report; or that a lock could not be had or kept."""
     from django.db import connections, transaction
     from django.db.utils import OperationalError
 
