@@ -42,6 +42,8 @@ _SETTINGS = (
     ("idle_in_transaction_session_timeout", "0"),
 )
 
+_ENDING = 1.0
+"""Seconds after the end of a reader in which a standby would have ended the session that holds the snapshot."""
 _TABLES = """
 SELECT c.oid::bigint, n.nspname, c.relname, c.relkind::text,
        pg_catalog.quote_ident(n.nspname) || '.' || pg_catalog.quote_ident(c.relname),
@@ -155,12 +157,14 @@ class Snapshot:
         """
         import psycopg
 
-        if not self.on_standby:
-            return
-        try:
-            self.connection.execute("SELECT 1")
-        except psycopg.Error:
-            raise LockTimeoutError(f"{self.dsn}: the snapshot is lost: {why}", CONFLICT_HINT) from None
+        # A standby ends those who stand in its way one after the other.
+        until = time.monotonic() + _ENDING
+        while self.on_standby and time.monotonic() < until:
+            try:
+                self.connection.execute("SELECT 1")
+            except psycopg.Error:
+                raise LockTimeoutError(f"{self.dsn}: the snapshot is lost: {why}", CONFLICT_HINT) from None
+            time.sleep(0.1)
 
     @cached_property
     def _by_name(self) -> dict[tuple[str, str], Table]:
