@@ -36,12 +36,10 @@ class Load:
 
     :param requests: of the day
     :param busiest: the most in one second
-    :param usual: in 99 of 100 seconds, no more than so many
     """
 
     requests: int
     busiest: int
-    usual: int
 
 
 def simulate(servers: int, changes: int, spread: bool) -> Load:
@@ -57,8 +55,7 @@ def simulate(servers: int, changes: int, spread: bool) -> Load:
         first = chance.randrange(ticks // LOOKS)  # the hour of a server begins when it likes
         for tick in range(first, ticks, ticks // LOOKS):
             at[offset + tick * PERIOD] += OF_A_LOOK
-    seconds = sorted([*at.values(), *[0] * (DAY - len(at))])
-    return Load(sum(seconds), seconds[-1], seconds[DAY * 99 // 100])
+    return Load(at.total(), max(at.values()))
 
 
 def _offset(host: str) -> int:

@@ -31,15 +31,13 @@ options:
     description: How long the URL is good for.
     type: int
     default: 3600
-  gnupg_home:
-    description: The operator's GNUPGHOME, if it is not the usual one.
-    type: path
 requirements:
   - boto3
   - python-gnupg
   - gpg
   - ssh-keygen
 extends_documentation_fragment:
+  - checkniner_keyring
   - checkniner_read_only
   - checkniner_store
   - checkniner_trust.required
@@ -88,7 +86,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.archive.file import check_beginning, is_plain
 from ansible.module_utils.checkniner_backups.openpgp.keyring import session_key
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
-from ansible.module_utils.checkniner_module import STORE, TRUST, run, store_of, trust_of
+from ansible.module_utils.checkniner_module import KEYRING, STORE, TRUST, gnupg_home_of, run, store_of, trust_of
 
 HEAD = 1 << 20
 """Bytes that are fetched: the packet of the session key stands at the very beginning, and then the manifest."""
@@ -105,9 +103,8 @@ def access(module: AnsibleModule) -> dict[str, Any]:
         store = Store(store_of(module))
         head = store.read_head(key, HEAD)
         url = store.presigned_url(key, module.params["url_seconds"])
-    home = module.params["gnupg_home"]
     plain = is_plain(head, Path(path or key).name)
-    found = "" if plain else session_key(head, Path(home) if home else None)
+    found = "" if plain else session_key(head, gnupg_home_of(module))
     application = module.params["application"]
     beginning = check_beginning(head, found, application, trust_of(module, application), key)
     return {
@@ -124,12 +121,12 @@ def main() -> None:
     """Run the module."""
     arguments = {
         **STORE,
+        **KEYRING,
         "trust": {**TRUST["trust"], "required": True},
         "application": {"type": "str", "required": True},
         "key": {"type": "str", "default": "", "no_log": False},
         "path": {"type": "path"},
         "url_seconds": {"type": "int", "default": 3600},
-        "gnupg_home": {"type": "path"},
     }
     run(access, arguments, mutually_exclusive=[["key", "path"]], required_one_of=[["key", "path"]])
 

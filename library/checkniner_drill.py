@@ -64,9 +64,6 @@ options:
     description: The same where not every archive was good, or the drill failed.
     type: str
     default: ""
-  gnupg_home:
-    description: The operator's GNUPGHOME, if it is not the usual one.
-    type: path
 requirements:
   - boto3
   - gpg
@@ -75,6 +72,7 @@ requirements:
   - python-gnupg
   - ssh-keygen
 extends_documentation_fragment:
+  - checkniner_keyring
   - checkniner_store.required
   - checkniner_trust.required
 author:
@@ -128,7 +126,7 @@ from ansible.module_utils.checkniner_backups.errors import BackupsError, Verific
 from ansible.module_utils.checkniner_backups.monitoring.events import DRILL, FAILURE, SUCCESS, EventPings
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
 from ansible.module_utils.checkniner_backups.system.text import table
-from ansible.module_utils.checkniner_module import STORE, TRUST, run, store_of, trust_of
+from ansible.module_utils.checkniner_module import KEYRING, STORE, TRUST, gnupg_home_of, run, store_of, trust_of
 
 HEAD = ["ARCHIVE", "VERDICT", "TOOK", "WHAT"]
 
@@ -163,9 +161,8 @@ def _run_drills(module: AnsibleModule) -> dict[str, Any]:
     if given["application_path"]:
         environment = {str(name): str(value) for name, value in given["environment"].items()}
         code = drill.Code(Path(given["application_path"]), Path(given["virtualenv"]), environment)
-    home = Path(given["gnupg_home"]) if given["gnupg_home"] else None
     extensions, trust = tuple(given["allowed_extensions"]), trust_of(module, given["name"])
-    plan = drill.Plan(given["name"], code, home, extensions, given["skip_settings"], trust)
+    plan = drill.Plan(given["name"], code, gnupg_home_of(module), extensions, given["skip_settings"], trust)
     store = Store(store_of(module))
     archives = drill.choose_archives(store, given["archive"], given["at"], given["count"])
     if module.check_mode:
@@ -189,6 +186,7 @@ def main() -> None:
     """Run the module."""
     arguments = {
         **STORE,
+        **KEYRING,
         "trust": {**TRUST["trust"], "required": True},
         "name": {"type": "str", "required": True},
         "archive": {"type": "str", "default": "latest"},
@@ -201,7 +199,6 @@ def main() -> None:
         "skip_settings": {"type": "bool", "default": False},
         "ping_success_url": {"type": "str", "default": "", "no_log": True, "aliases": ["watchdog_url"]},
         "ping_failure_url": {"type": "str", "default": "", "no_log": True},
-        "gnupg_home": {"type": "path"},
     }
     run(run_drills, arguments, required_together=[["application_path", "virtualenv"]])
 

@@ -27,25 +27,11 @@ options:
     description: With O(into_live), first compare the apps' tables with the safety backup, once nobody can write them.
     type: bool
     default: true
-  other_migrations:
-    description: Load fixtures although the application's migrations are not those of the archive.
-    type: bool
-    default: false
-  other_rows:
-    description: Load fixtures although rows of other apps that they refer to are other rows here.
-    type: bool
-    default: false
-    version_added: "1.2.0"
   source:
     description: What to load.
     type: str
     choices: [sql, fixtures]
     required: true
-  apps:
-    description: With V(fixtures), the apps to load; empty for all.
-    type: list
-    elements: str
-    default: []
   skip_settings:
     description: Leave out the settings that C(ALTER DATABASE) had made.
     type: bool
@@ -55,6 +41,7 @@ requirements:
   - psql
   - gpg
 extends_documentation_fragment:
+  - checkniner_fixtures
   - checkniner_archive
   - checkniner_environment
 author:
@@ -94,11 +81,18 @@ words:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups.errors import SettingsError
 from ansible.module_utils.checkniner_backups.restore import sql as restore
-from ansible.module_utils.checkniner_backups.restore.stages import Accepted
+from ansible.module_utils.checkniner_backups.restore.stages import RestoreOptions, plan_of
 from ansible.module_utils.checkniner_backups.restore.workflow import replace_apps
-from ansible.module_utils.checkniner_module import ENVIRONMENT, SOURCE, archive_of, run, settings_of
+from ansible.module_utils.checkniner_module import (
+    ENVIRONMENT,
+    FIXTURES,
+    SOURCE,
+    accepted_of,
+    archive_of,
+    run,
+    settings_of,
+)
 
 NOTHING = "check mode: nothing was loaded"
 
@@ -106,9 +100,8 @@ NOTHING = "check mode: nothing was loaded"
 def load(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, load the archive and return the verification."""
     settings, archive, given = settings_of(module), archive_of(module), module.params
-    apps, accepted = tuple(given["apps"]), Accepted(given["other_migrations"], given["other_rows"])
-    if given["into_live"] and given["source"] == "sql":
-        raise SettingsError("SQL cannot be restored into the live database", "say source=fixtures")
+    apps, accepted = tuple(given["apps"]), accepted_of(module)
+    plan_of(RestoreOptions(given["source"], apps, into_live=given["into_live"]))  # refuses what does not go together
     if module.check_mode:
         return {"changed": True, "proven": False, "summary": NOTHING, "words": NOTHING}
     if given["into_live"]:
@@ -130,13 +123,11 @@ def main() -> None:
     arguments = {
         **ENVIRONMENT,
         **SOURCE,
+        **FIXTURES,
         "database": {"type": "str"},
         "into_live": {"type": "bool", "default": False},
         "compare": {"type": "bool", "default": True},
-        "other_migrations": {"type": "bool", "default": False},
-        "other_rows": {"type": "bool", "default": False},
         "source": {"type": "str", "choices": ["sql", "fixtures"], "required": True},
-        "apps": {"type": "list", "elements": "str", "default": []},
         "skip_settings": {"type": "bool", "default": False},
     }
     run(load, arguments, required_if=[["into_live", False, ["database"]]])

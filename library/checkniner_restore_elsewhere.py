@@ -37,24 +37,11 @@ options:
     description: URL of the database to fill, as the application understands C(DATABASE_URL).
     type: str
     required: true
-  apps:
-    description: The apps to load; empty for all.
-    type: list
-    elements: str
-    default: []
-  other_migrations:
-    description: Load although the application's migrations are not those of the archive.
-    type: bool
-    default: false
-  other_rows:
-    description: Load although rows of other apps that the fixtures refer to are other rows there.
-    type: bool
-    default: false
-    version_added: "1.2.0"
 requirements:
   - dj-database-url
   - gpg
 extends_documentation_fragment:
+  - checkniner_fixtures
   - checkniner_archive
 author:
   - The checkniner-backups authors
@@ -96,8 +83,7 @@ words:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.django_app.environment import Code
 from ansible.module_utils.checkniner_backups.restore import other_database
-from ansible.module_utils.checkniner_backups.restore.stages import Accepted
-from ansible.module_utils.checkniner_module import SOURCE, archive_of, run, settings_of
+from ansible.module_utils.checkniner_module import FIXTURES, SOURCE, accepted_of, archive_of, run, settings_of
 
 NOTHING = "check mode: nothing was loaded"
 
@@ -107,8 +93,7 @@ def load(module: AnsibleModule) -> dict[str, Any]:
     given, archive = module.params, archive_of(module)
     if module.check_mode:
         return {"changed": True, "proven": False, "summary": NOTHING, "words": NOTHING}
-    accepted = Accepted(given["other_migrations"], given["other_rows"])
-    options: dict[str, Any] = {"apps": given["apps"], "accepted": accepted}
+    options: dict[str, Any] = {"apps": given["apps"], "accepted": accepted_of(module)}
     if given["environment_file"]:
         verification = other_database.from_server(settings_of(module), archive, given["url"], **options)
     else:
@@ -127,15 +112,13 @@ def main() -> None:
     """Run the module."""
     arguments = {
         **SOURCE,
+        **FIXTURES,
         "environment_file": {"type": "path"},
         "name": {"type": "str"},
         "application_path": {"type": "path"},
         "virtualenv": {"type": "path"},
         "environment": {"type": "dict", "default": {}, "no_log": True},
         "url": {"type": "str", "required": True, "no_log": True},
-        "apps": {"type": "list", "elements": "str", "default": []},
-        "other_migrations": {"type": "bool", "default": False},
-        "other_rows": {"type": "bool", "default": False},
     }
     run(
         load,

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 DOCUMENTATION = """
@@ -39,14 +38,12 @@ options:
     description: A table or a model that has lost rows. The newest archive before the last loss is found.
     type: str
     default: ""
-  gnupg_home:
-    description: The operator's GNUPGHOME, if it is not the usual one.
-    type: path
 requirements:
   - boto3
   - gpg
   - ssh-keygen
 extends_documentation_fragment:
+  - checkniner_keyring
   - checkniner_store.required
   - checkniner_trust.required
   - checkniner_read_only
@@ -106,16 +103,16 @@ key:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.history.timeline import Archives, as_dicts
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
-from ansible.module_utils.checkniner_module import STORE, TRUST, run, store_of, trust_of
+from ansible.module_utils.checkniner_module import KEYRING, STORE, TRUST, gnupg_home_of, run, store_of, trust_of
 
 
 def tell(module: AnsibleModule) -> dict[str, Any]:
     """Given the module's arguments, return what changed, or the archive before a loss."""
     given = module.params
-    home, application = given["gnupg_home"], given["application"]
+    application = given["application"]
     archives = Archives(
         Store(store_of(module)), application, trust_of(module, application),
-        days=given["days"], since=given["since"], gnupg_home=Path(home) if home else None,
+        days=given["days"], since=given["since"], gnupg_home=gnupg_home_of(module),
     )  # fmt: skip
     result = {"changed": False, "since": archives.since.isoformat()}
     if given["before_loss"]:
@@ -129,13 +126,13 @@ def main() -> None:
     """Run the module."""
     arguments = {
         **STORE,
+        **KEYRING,
         "trust": {**TRUST["trust"], "required": True},
         "application": {"type": "str", "required": True},
         "days": {"type": "float", "default": 7.0},
         "since": {"type": "str", "default": ""},
         "table": {"type": "str", "default": ""},
         "before_loss": {"type": "str", "default": ""},
-        "gnupg_home": {"type": "path"},
     }
     run(tell, arguments, mutually_exclusive=[["table", "before_loss"]])
 

@@ -18,6 +18,7 @@ from ansible.module_utils.checkniner_backups.archive.file import ArchiveFile
 from ansible.module_utils.checkniner_backups.archive.origin import Trust
 from ansible.module_utils.checkniner_backups.errors import BackupsError, DiskError
 from ansible.module_utils.checkniner_backups.openssh import known_origins
+from ansible.module_utils.checkniner_backups.restore.stages import Accepted
 from ansible.module_utils.checkniner_backups.settings import Settings, StoreSettings, from_environment
 from ansible.module_utils.checkniner_backups.system.environment_file import read_environment_file
 
@@ -70,6 +71,17 @@ TRUST: dict[str, Any] = {
 """The argument that says whose archives are taken. `trust_of` reads it."""
 
 
+KEYRING: dict[str, Any] = {"gnupg_home": {"type": "path"}}
+"""The argument that names the operator's keyring. `gnupg_home_of` reads it."""
+
+FIXTURES: dict[str, Any] = {
+    "apps": {"type": "list", "elements": "str", "default": []},
+    "other_migrations": {"type": "bool", "default": False},
+    "other_rows": {"type": "bool", "default": False},
+}
+"""The arguments that say which fixtures are loaded. `accepted_of` reads those on what is taken all the same."""
+
+
 def trust_of(module: AnsibleModule, application: str) -> Trust:
     """Given a module with the `TRUST` argument and the application's name, return whose archives are taken.
 
@@ -88,11 +100,21 @@ def store_of(module: AnsibleModule) -> StoreSettings:
 
 def archive_of(module: AnsibleModule) -> ArchiveFile:
     """Given a module with the `SOURCE` arguments, return the archive and what opens it."""
-    home = module.params["gnupg_home"]
     return ArchiveFile(
-        Path(module.params["path"]), module.params["session_key"], Path(home) if home else None,
+        Path(module.params["path"]), module.params["session_key"], gnupg_home_of(module),
         module.params["manifest_sha256"],
     )  # fmt: skip
+
+
+def gnupg_home_of(module: AnsibleModule) -> Path | None:
+    """Given a module with an argument `gnupg_home`, return that folder; None for the user's own."""
+    home = module.params["gnupg_home"]
+    return Path(home) if home else None
+
+
+def accepted_of(module: AnsibleModule) -> Accepted:
+    """Given a module with the `FIXTURES` arguments, return what is loaded although it is not as the archive has it."""
+    return Accepted(module.params["other_migrations"], module.params["other_rows"])
 
 
 def settings_of(module: AnsibleModule) -> Settings:

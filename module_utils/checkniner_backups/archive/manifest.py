@@ -14,13 +14,13 @@ from typing import Any
 
 from .. import FORMAT_VERSION, __version__
 from ..errors import ArchiveError
+from ..system.timestamps import ISO, iso, parse_iso
 from .schema import DAMAGED, check_manifest, check_version, refuse
 
 MANIFEST_NAME = "manifest.json"
 SIGNATURE_NAME = "manifest.json.sig"
 """The second member, where the archive is signed: the signature of the first one."""
 _FIXTURE = ".json"
-_MOMENT = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class Manifest:
         value = {
             "format": self.format,
             "application": self.application,
-            "created": self.created.astimezone(timezone.utc).strftime(_MOMENT),
+            "created": iso(self.created.astimezone(timezone.utc)),
             **({"name": self.name} if self.name else {}),
             **({"origin": self.origin} if self.origin else {}),
             "engine": self.engine,
@@ -120,9 +120,9 @@ def parse_manifest(data: bytes) -> Manifest:
         )
     check_manifest(value, "manifest")
     try:
-        created = datetime.strptime(value["created"], _MOMENT).replace(tzinfo=timezone.utc)
+        created = parse_iso(value["created"])
     except ValueError:
-        raise refuse("manifest.created", f"is not a time of the form {_MOMENT}") from None
+        raise refuse("manifest.created", f"is not a time of the form {ISO}") from None
     members = tuple(Member(each["name"], each["size"], each["sha256"]) for each in value["members"])
     check_names([member.name for member in members])
     return Manifest(

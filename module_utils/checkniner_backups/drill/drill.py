@@ -22,6 +22,7 @@ from ..errors import BackupsError, StoreError
 from ..rehearsal.trial import Conditions, Trial
 from ..settings import DRILLS
 from ..system.accounts import unprivileged
+from ..system.timestamps import iso
 from .record import BAD, GOOD, UNPROVEN, Drilled, Result, record
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ def drill(store: Store, archive: Archive, plan: Plan) -> Result:
             log.error("%s: %s", archive.key, error.message)
             stage = next((name for name, said in words.items() if said == "not reached"), "both")
             words[stage] = f"FAILED: {error.message}"
-    now = datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    now = iso(datetime.now(timezone.utc))
     return Result(
         archive.key, verdict, **words, size=size, seconds=time.monotonic() - started, at=now,
         database=database.get("name", ""), role=database.get("owner", ""),

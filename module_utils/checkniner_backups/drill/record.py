@@ -13,7 +13,7 @@ from .. import __version__
 from ..errors import StoreError
 from ..settings import DRILLS
 from ..state.last_rehearsal import FAILED, IMPOSSIBLE, REHEARSED
-from ..system.timestamps import human_duration
+from ..system.timestamps import human_duration, parse_iso
 
 if TYPE_CHECKING:
     from ..storage.catalog import Listing
@@ -71,7 +71,7 @@ def record(store: Store, result: Result) -> str:
 
     :raises StoreError: it could not be stored
     """
-    timestamp = datetime.strptime(result.at, "%Y-%m-%dT%H:%M:%SZ")
+    timestamp = parse_iso(result.at)
     ending = "" if result.verdict == GOOD else f".{result.verdict.replace(' ', '-')}"
     while True:
         key = f"{store.prefix}{DRILLS}{timestamp:%Y-%m-%dT%H:%M:%S}{ending}.json"

@@ -10,9 +10,9 @@ from typing import Any
 
 from ..errors import NotFoundError, SettingsError, printable, shortened
 from ..system.text import table
+from ..system.timestamps import iso
 from .entries import Content, Entry, History, Table
 
-_STAMP = "%Y-%m-%dT%H:%M:%SZ"
 MOST = 20_000
 """So many changes are kept at most, the newest ones."""
 _PUBLIC = "public."
@@ -58,7 +58,7 @@ class Change:
         """Return it as JSON can express it; times are ISO 8601, UTC."""
         return {
             "archive": self.archive,
-            "created": self.created.strftime(_STAMP),
+            "created": iso(self.created),
             "table": self.table,
             "before": self.before,
             "after": self.after,

@@ -14,12 +14,13 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 from ..errors import ArchiveError
 from ..storage.s3 import ARCHIVE_NAME
+from ..system.timestamps import iso, parse_iso
 
 LIMIT = 1 << 20
 """Bytes: so long is a file at most, without its signature. Where a day's archives need more, another file begins."""
@@ -31,7 +32,6 @@ _DIGEST = re.compile(r"[0-9a-f]{16}\Z")
 _LONGEST = 300
 """Characters: two names of PostgreSQL are shorter."""
 _MOST_ROWS = 2**63
-_CREATED = "%Y-%m-%dT%H:%M:%SZ"
 _SIGNATURE = b"-----BEGIN SSH SIGNATURE-----\n"
 
 
@@ -169,7 +169,7 @@ def parse(lines: bytes) -> History:
 
 
 def _as_json(entry: Entry) -> dict[str, Any]:
-    told: dict[str, Any] = {"archive": entry.archive, "created": entry.created.strftime(_CREATED),
+    told: dict[str, Any] = {"archive": entry.archive, "created": iso(entry.created),
                             "tables": entry.tables}  # fmt: skip
     if entry.gone:
         told["gone"] = entry.gone
@@ -186,7 +186,7 @@ def _entry(value: Mapping[str, Any]) -> Entry:
     business, models = value.get("business"), value.get("models")
     return Entry(
         value["archive"],
-        datetime.strptime(value["created"], _CREATED).replace(tzinfo=timezone.utc),
+        parse_iso(value["created"]),
         {_text(name): _table(*each) for name, each in value["tables"].items()},
         gone=_texts(value.get("gone", [])),
         business=None if business is None else _texts(business),

@@ -82,7 +82,7 @@ def last_failure(state_path: Path) -> str:
 
 def _added(settings: Settings, folder: Path, origin: str, saved: Saved) -> Path:
     """Add an entry to the file of this day, or begin one; return the file."""
-    where = f"{settings.store.bucket}/{settings.store.prefix}"
+    where = _where(settings)
     files = (path for path in folder.glob(f"*{_ENDING}") if not is_far_ahead(f"{path.stem}.tar.gz"))
     found = max(files, default=None)
     history = _read(found) if found else None
@@ -131,6 +131,10 @@ def _waiting(folder: Path) -> list[Path]:
     return found[-_MOST:]
 
 
+def _where(settings: Settings) -> str:
+    return f"{settings.store.bucket}/{settings.store.prefix}"
+
+
 def _origin(settings: Settings) -> str:
     key = public_key(settings.state_path)
     return key.fingerprint if key else ""
@@ -139,7 +143,7 @@ def _origin(settings: Settings) -> str:
 def _send(settings: Settings, store: Store, path: Path, origin: str) -> None:
     """Given a file, upload it, if it is of this store and can be encrypted as its archives are."""
     history = _read(path)
-    if history is None or history.store != f"{settings.store.bucket}/{settings.store.prefix}":
+    if history is None or history.store != _where(settings):
         return
     encrypted = _is_encrypted(history.first)
     if encrypted != settings.encryption:

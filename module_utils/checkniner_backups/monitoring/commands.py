@@ -14,6 +14,7 @@ from ..settings import PREFIX, Settings
 from ..state.last_tick import LastTick
 from ..system.environment import plain_environ
 from ..system.processes import kill_group
+from ..system.timestamps import iso
 from .redaction import Redaction
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,7 @@ def run_commands(settings: Settings, event: str, before: LastTick | None, after:
         told += f"{hint}\n" if hint else ""
     else:
         told = f"The backup of {name} on {host} works again.\n"
-    begun = datetime.fromtimestamp(int(since), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+    begun = iso(datetime.fromtimestamp(int(since), timezone.utc))
     values = {
         "EVENT": event, "NAME": name, "HOST": host, "EXIT": str(after.status), "MESSAGE": message, "HINT": hint,
         "SINCE": begun, "STATUS": "failure" if event == FAILURE else "success",

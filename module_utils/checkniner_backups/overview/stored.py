@@ -12,12 +12,11 @@ from ..drill.record import DRILLED, GOOD, Trial, trials
 from ..errors import SettingsError
 from ..storage.catalog import Archive, all_archives
 from ..system.text import human_size, table
-from ..system.timestamps import human_age, human_duration, latest_stamp, parse_bound
+from ..system.timestamps import human_age, human_duration, iso, latest_stamp, parse_bound, parse_iso
 
 if TYPE_CHECKING:
     from ..storage.s3 import Store
 
-_STAMP = "%Y-%m-%dT%H:%M:%SZ"
 _AHEAD = 20
 """So many archives of the future are named."""
 
@@ -67,12 +66,12 @@ class Stored:
     def as_dict(self) -> dict[str, Any]:
         """Return it as JSON can express it: times are ISO 8601, UTC; ages in seconds, sizes in bytes."""
         return {
-            "asked_at": self.now.strftime(_STAMP),
+            "asked_at": iso(self.now),
             "archives": [
                 {
                     "key": each.key,
                     "name": each.name,
-                    "stamp": each.stamp.strftime(_STAMP),
+                    "stamp": iso(each.stamp),
                     "size": each.size,
                     "age": (self.now - each.stamp).total_seconds(),
                 }
@@ -81,17 +80,15 @@ class Stored:
             "more": self.more,
             "ahead": list(self.ahead),
             "newest": self.newest,
-            "end": self.end.strftime(_STAMP) if self.end else "",
+            "end": iso(self.end) if self.end else "",
             "gap": {
-                "start": self.gap.start.strftime(_STAMP),
-                "end": self.gap.end.strftime(_STAMP),
+                "start": iso(self.gap.start),
+                "end": iso(self.gap.end),
                 "seconds": self.gap.seconds,
             }
             if self.gap
             else None,
-            "trials": [
-                {"at": each.at.strftime(_STAMP), "kind": each.kind, "verdict": each.verdict} for each in self.trials
-            ],
+            "trials": [{"at": iso(each.at), "kind": each.kind, "verdict": each.verdict} for each in self.trials],
         }
 
     def lines(self, most: int = 20) -> list[str]:
@@ -163,22 +160,18 @@ def parse(value: Mapping[str, Any]) -> Stored:
     :raises ValueError, KeyError, TypeError, AttributeError: it was not made by `as_dict`
     """
     archives = tuple(
-        Archive(each["key"], _parsed(each["stamp"]), int(each["size"]), each["key"].endswith(".gpg"))
+        Archive(each["key"], parse_iso(each["stamp"]), int(each["size"]), each["key"].endswith(".gpg"))
         for each in value["archives"]
     )
     gap, end = value["gap"], value["end"]
     return Stored(
-        _parsed(value["asked_at"]), archives, more=bool(value["more"]), ahead=tuple(map(str, value["ahead"])),
+        parse_iso(value["asked_at"]), archives, more=bool(value["more"]), ahead=tuple(map(str, value["ahead"])),
         trials=tuple(
-            Trial(_parsed(each["at"]), str(each["kind"]), str(each["verdict"])) for each in value["trials"]
+            Trial(parse_iso(each["at"]), str(each["kind"]), str(each["verdict"])) for each in value["trials"]
         ),
-        end=_parsed(end) if end else None, newest=bool(value["newest"]),
-        gap=Gap(_parsed(gap["start"]), _parsed(gap["end"])) if gap else None,
+        end=parse_iso(end) if end else None, newest=bool(value["newest"]),
+        gap=Gap(parse_iso(gap["start"]), parse_iso(gap["end"])) if gap else None,
     )  # fmt: skip
-
-
-def _parsed(text: str) -> datetime:
-    return datetime.strptime(text, _STAMP).replace(tzinfo=timezone.utc)
 
 
 def _shown(stamp: datetime) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from ..system.text import table
-from ..system.timestamps import human_age
+from ..system.timestamps import human_age, iso
 from .hosts import Host, Told
 from .needs import Need
 
@@ -76,7 +76,7 @@ def key_of(told: Told) -> str:
 def as_json(hosts: Sequence[Host], found: Sequence[Need], now: datetime) -> str:
     """Given the servers, what needs a human, and the time (aware, UTC), return everything as JSON."""
     value = {
-        "made_at": now.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "made_at": iso(now),
         "well": not any(need.urgent for need in found),
         "sentence": sentence(hosts, found),
         "needs": [need.as_dict() for need in found],

@@ -31,6 +31,7 @@ from ..state.folder import PATIENCE, QUEUED, SERVER, State
 from ..state.last_rehearsal import FAILED, IMPOSSIBLE, NOT_TRIED, REHEARSED, LastRehearsal
 from ..system.accounts import ourselves
 from ..system.priority import give_way
+from ..system.timestamps import iso
 from .queue import LOCK, put_in, schema_of
 from .throwaway import throwaway
 from .trial import Conditions, Trial
@@ -75,7 +76,7 @@ def rehearse(settings: Settings, *, kept: bool = False) -> LastRehearsal | None:
         manifest = result.manifest
         done = LastRehearsal(
             at=at, verdict=result.verdict, sql=result.sql, fixtures=result.fixtures, both=result.both,
-            data_of=f"{manifest.created:%Y-%m-%dT%H:%M:%SZ}" if manifest else "", hint=result.hint,
+            data_of=iso(manifest.created) if manifest else "", hint=result.hint,
             seconds=round(time.monotonic() - began, 1), schema=schema_of(manifest) if manifest else "",
         )  # fmt: skip
         # Under the lock still: who waits for its end finds what came of it.

@@ -98,7 +98,6 @@ def restore(
     plan = plan_of(options)
     check_user()
     os.umask(0o077)
-    clean_up(settings)
     run = _Run(settings, archive, options, administration, progress)
     commands = _Commands(settings, run.environment, options)
     try:
@@ -240,6 +239,7 @@ def replace_apps(
     from .target import target_of
 
     check_user()
+    clean_up(settings)
 
     def locked(process: FixturesProcess) -> None:
         if compare:

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 
 from .. import __version__
+from ..system.timestamps import iso
 
 REHEARSED, FAILED, IMPOSSIBLE = "rehearsed", "failed", "cannot be rehearsed"
 NOT_TRIED = "not tried"
@@ -46,7 +47,7 @@ class LastRehearsal:
 
     def for_manifest(self) -> dict[str, str]:
         """Return what the next archive's manifest says of it."""
-        at = datetime.fromtimestamp(int(self.at), timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+        at = iso(datetime.fromtimestamp(int(self.at), timezone.utc))
         texts = {name: getattr(self, name) for name in ("verdict", "data_of", "sql", "fixtures", "both", "engine")}
         return {"at": at, **texts}
 

@@ -9,12 +9,12 @@ from datetime import datetime, timezone
 from typing import Any
 
 from ..settings import StoreSettings
+from ..system.timestamps import iso, parse_iso
 
 ATTEMPTS = 3
 """How often a request is tried, pauses between."""
 CREATED = "created"
 """The name under which the time of the data is noted with an object."""
-_FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,12 @@ def described(key: str, entry: Mapping[str, Any], size: str) -> StoredObject:
 
 def created_metadata(at: float) -> dict[str, str]:
     """Given the time of the data, in seconds since the epoch, return what is noted of it with the object."""
-    return {CREATED: f"{datetime.fromtimestamp(int(at), timezone.utc):{_FORM}}"}
+    return {CREATED: iso(datetime.fromtimestamp(int(at), timezone.utc))}
 
 
 def _time(text: str) -> datetime | None:
     try:
-        return datetime.strptime(text, _FORM).replace(tzinfo=timezone.utc)
+        return parse_iso(text)
     except ValueError:
         return None
 

@@ -14,6 +14,8 @@ _FORM = re.compile(
     r"\s*(?:(?P<offset>[+-][0-9]{2}(?::?[0-9]{2})?)|(?P<zone>[A-Za-z][A-Za-z0-9_+/-]*))?\Z"
 )
 _DAY = "%Y-%m-%d"
+ISO = "%Y-%m-%dT%H:%M:%SZ"
+"""The form of a time of ours in files and JSON: UTC, whole seconds."""
 _ARCHIVE = re.compile(r"(?:.*/)?([0-9T:-]{19})\.tar\.gz(?:\.gpg)?\Z", re.DOTALL)
 
 MOST_AHEAD = timedelta(days=1)
@@ -49,6 +51,20 @@ def is_far_ahead(name: str) -> bool:
     """Given an archive's file name or key, return whether its stamp is later than an archive of ours can have."""
     match = _ARCHIVE.match(name)
     return match is not None and match[1] > f"{latest_stamp():%Y-%m-%dT%H:%M:%S}"
+
+
+def iso(timestamp: datetime) -> str:
+    """Given an aware timestamp in UTC, return it as ISO 8601 in whole seconds."""
+    return timestamp.strftime(ISO)
+
+
+def parse_iso(text: str) -> datetime:
+    """Given what `iso` has written, return the aware timestamp.
+
+    :raises ValueError: it is something else
+    :raises TypeError: it is no text
+    """
+    return datetime.strptime(text, ISO).replace(tzinfo=timezone.utc)
 
 
 def parse_timestamp(text: str, local_zone: tzinfo | None = None) -> datetime:

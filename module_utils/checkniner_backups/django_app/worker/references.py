@@ -77,7 +77,10 @@ class References:
         fields = list({field.name: field for group in groups for field in group}.values())
         rows = QuerySet(model, using=ALIAS).filter(pk__in=list(waiting))
         for key, *values in rows.values_list("pk", *[field.name for field in fields]):
-            then = {field: field.to_python(waiting[key].get(field.name)) for field in fields}
+            archived = waiting.get(key)
+            if archived is None:  # a key that the database finds equal, and that is written in another way
+                continue
+            then = {field: field.to_python(archived.get(field.name)) for field in fields}
             now = dict(zip(fields, values))  # noqa: B905  Python 3.8
             known = [group for group in groups if all(then[field] is not None for field in group)]
             if known and all(any(then[field] != now[field] for field in group) for group in known):
