@@ -59,8 +59,11 @@ class Identity:
 
     @classmethod
     def new(cls, name: str, policy: Mapping[str, Any] | None = None) -> Identity:
-        """Given a name and an IAM policy, return an identity with fresh random keys."""
-        return cls(name, name.upper() + secrets.token_hex(6).upper(), secrets.token_urlsafe(30), policy)
+        """Given a name and an IAM policy, return an identity with fresh random keys.
+
+        The secret begins as an option does, always: a program that takes it for one shows at once, not once in 64 runs.
+        """
+        return cls(name, name.upper() + secrets.token_hex(6).upper(), f"-{secrets.token_urlsafe(30)}", policy)
 
 
 class ObjectStore:

@@ -85,7 +85,7 @@ class Cluster:
     ) -> None:
         self.binaries = find_binaries(version)
         self.account: Account = database_account()
-        self.password = secrets.token_urlsafe(16)
+        self.password = f"-{secrets.token_urlsafe(16)}"  # as an option begins: see `object_store.Identity`
         self.port = 0
         self.folder = Path()
         self._settings = {**_SETTINGS, **(settings or {})}

@@ -179,7 +179,7 @@ def _furnished(rehearsal: Rehearsal, folder: Path) -> Iterator[Stage]:
     with contextlib.ExitStack() as parts:
         with rehearsal.step("a throwaway PostgreSQL"):
             cluster = parts.enter_context(Cluster())
-            cluster.create_role(DATABASE, password := secrets.token_urlsafe(16))
+            cluster.create_role(DATABASE, password := f"-{secrets.token_urlsafe(16)}")
             cluster.create_database(DATABASE, DATABASE)
         with rehearsal.step("a throwaway S3 server, with a versioned bucket"):
             policies = {"backups": policy(BUCKET)}
