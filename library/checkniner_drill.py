@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 DOCUMENTATION = """
 module: checkniner_drill
@@ -122,40 +121,28 @@ table:
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.drill import drill
 from ansible.module_utils.checkniner_backups.drill import record as drill_record
-from ansible.module_utils.checkniner_backups.errors import BackupsError, VerificationError
-from ansible.module_utils.checkniner_backups.monitoring.events import DRILL, FAILURE, SUCCESS, EventPings
+from ansible.module_utils.checkniner_backups.errors import VerificationError
+from ansible.module_utils.checkniner_backups.monitoring.events import DRILL
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
 from ansible.module_utils.checkniner_backups.system.text import table
-from ansible.module_utils.checkniner_module import KEYRING, STORE, TRUST, gnupg_home_of, run, store_of, trust_of
+from ansible.module_utils.checkniner_module import (
+    KEYRING,
+    PINGS,
+    STORE,
+    TRUST,
+    Done,
+    gnupg_home_of,
+    run,
+    store_of,
+    told,
+    trust_of,
+)
 
 HEAD = ["ARCHIVE", "VERDICT", "TOOK", "WHAT"]
 
 
-def run_drills(module: AnsibleModule) -> dict[str, Any]:
+def run_drills(module: AnsibleModule) -> Done:
     """Given the module's arguments, drill and return the results."""
-    given = {f"{DRILL}_{name}": module.params[f"ping_{name}_url"] for name in (SUCCESS, FAILURE)}
-    pings = EventPings(DRILL, given)
-    pings.check()
-    try:
-        result = _run_drills(module)
-    except BackupsError as error:
-        _tell_failure(module, pings, error)
-        raise
-    if result["good"]:
-        unheard = pings.send(SUCCESS, 0, f"{len(result['results'])} archives were restored and proven")
-        if unheard:
-            raise unheard
-    elif not module.check_mode:
-        _tell_failure(module, pings, VerificationError("an archive could not be restored and proven"))
-    return result
-
-
-def _tell_failure(module: AnsibleModule, pings: EventPings, error: BackupsError) -> None:
-    if unheard := pings.send(FAILURE, error.exit_status, error.message):
-        module.warn(f"the failure could not be told: {unheard.message}")
-
-
-def _run_drills(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     code = None
     if given["application_path"]:
@@ -166,20 +153,18 @@ def _run_drills(module: AnsibleModule) -> dict[str, Any]:
     store = Store(store_of(module))
     archives = drill.choose_archives(store, given["archive"], given["at"], given["count"])
     if module.check_mode:
-        return {
-            "changed": True,
-            "good": False,
-            "results": [],
-            "table": [f"would drill {each.key}" for each in archives],
-        }
+        would = [f"would drill {each.key}" for each in archives]
+        return Done({"changed": True, "good": False, "results": [], "table": would}, "")
     found = list(drill.run_drills(store, archives, plan))
     good = all(each.result.verdict == drill_record.GOOD and each.record for each in found)
-    return {
+    result = {
         "changed": True,
         "good": good,
         "results": [{**asdict(each.result), "record": each.record} for each in found],
         "table": table(drill_record.rows(found), HEAD).splitlines(),
     }
+    failure = None if good else VerificationError("an archive could not be restored and proven")
+    return Done(result, f"{len(found)} archives were restored and proven", failure)
 
 
 def main() -> None:
@@ -187,6 +172,7 @@ def main() -> None:
     arguments = {
         **STORE,
         **KEYRING,
+        **PINGS,
         "trust": {**TRUST["trust"], "required": True},
         "name": {"type": "str", "required": True},
         "archive": {"type": "str", "default": "latest"},
@@ -197,10 +183,10 @@ def main() -> None:
         "environment": {"type": "dict", "default": {}, "no_log": True},
         "allowed_extensions": {"type": "list", "elements": "str", "default": []},
         "skip_settings": {"type": "bool", "default": False},
-        "ping_success_url": {"type": "str", "default": "", "no_log": True, "aliases": ["watchdog_url"]},
-        "ping_failure_url": {"type": "str", "default": "", "no_log": True},
+        "ping_success_url": {**PINGS["ping_success_url"], "aliases": ["watchdog_url"]},
     }
-    run(run_drills, arguments, required_together=[["application_path", "virtualenv"]])
+    code = [["application_path", "virtualenv"]]
+    run(lambda module: told(module, DRILL, run_drills), arguments, required_together=code)
 
 
 if __name__ == "__main__":

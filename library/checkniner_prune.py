@@ -15,7 +15,7 @@ description:
   - Never removes the newest archive, the newest one that a drill has proven, what Object Lock or a legal hold keeps,
     the last archive seen that a key opens, or an archive whose name is ahead of the store's time.
   - Safety backups go when all archives of their time may be thinned out, the newest never; records of drills and
-    rehearsals go with the archives of their time, the newest good one never.
+    rehearsals and files of the history go with the archives of their time, the newest good record never.
   - Runs on the control machine, with S3 keys that may remove. Nothing is connected to but the store.
 options:
   keep_all_days:
@@ -46,6 +46,16 @@ options:
     description: Whether somebody has looked at what goes, and agreed to any share of it.
     type: bool
     default: false
+  ping_success_url:
+    description:
+      - Asked for (GET) when everything that was to go is gone, and where nothing was.
+      - C({status}), C({exit}), C({rid}), C({ms}) and C({message}) in it are replaced.
+    type: str
+    default: ""
+  ping_failure_url:
+    description: The same where the prune failed.
+    type: str
+    default: ""
 requirements:
   - boto3
 extends_documentation_fragment:
@@ -87,23 +97,26 @@ kept:
   returned: success
   type: dict
 freed:
-  description: Bytes that the store holds less, older versions and records among them; in check mode, without versions.
+  description:
+    - Bytes that the store holds less, older versions, records and the history among them.
+    - In check mode, without older versions.
   returned: success
   type: int
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible.module_utils.checkniner_backups.monitoring.events import PRUNE
 from ansible.module_utils.checkniner_backups.pruning import prune as pruning
 from ansible.module_utils.checkniner_backups.pruning import report
 from ansible.module_utils.checkniner_backups.pruning.policy import Policy
 from ansible.module_utils.checkniner_backups.storage.removal import Removal
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
-from ansible.module_utils.checkniner_module import STORE, run, store_of
+from ansible.module_utils.checkniner_module import PINGS, STORE, Done, run, store_of, told
 
 NUMBERS = ("keep_all_days", "keep_daily", "keep_weekly", "keep_monthly", "keep_yearly", "most_percent")
 
 
-def prune(module: AnsibleModule) -> dict[str, Any]:
+def prune(module: AnsibleModule) -> Done:
     """Given the module's arguments, remove old archives and return what was done."""
     policy = Policy(**{name: module.params[name] for name in NUMBERS})
     settings = store_of(module)
@@ -115,20 +128,19 @@ def prune(module: AnsibleModule) -> dict[str, Any]:
         "diff": report.listing(intent),
     }
     if module.check_mode:
-        return result | {
-            "lines": report.intended(intent, policy),
-            "removed": [each.key for each in intent.plan.goes],
-            "freed": sum(intent.sizes.values()),
-        }
+        result |= {"removed": [each.key for each in intent.plan.goes], "freed": sum(intent.sizes.values())}
+        return Done(result | {"lines": report.intended(intent, policy)}, "")
     pruning.check_share(intent, policy, agreed=module.params["agreed"])
     done = pruning.prune(store, removal, intent)
-    return result | {"lines": report.done(done), "removed": done.archives, "freed": done.removed.freed}
+    lines = report.done(done)
+    return Done(result | {"lines": lines, "removed": done.archives, "freed": done.removed.freed}, lines[0])
 
 
 def main() -> None:
     """Run the module."""
     arguments = {
         **STORE,
+        **PINGS,
         "keep_all_days": {"type": "int", "default": 30},
         "keep_daily": {"type": "int", "default": 180},
         "keep_weekly": {"type": "int", "default": 52},
@@ -137,7 +149,7 @@ def main() -> None:
         "most_percent": {"type": "int", "default": 50},
         "agreed": {"type": "bool", "default": False},
     }
-    run(prune, arguments)
+    run(lambda module: told(module, PRUNE, prune), arguments)
 
 
 if __name__ == "__main__":

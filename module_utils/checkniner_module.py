@@ -9,6 +9,7 @@ import ctypes
 import logging
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.archive.file import ArchiveFile
 from ansible.module_utils.checkniner_backups.archive.origin import Trust
 from ansible.module_utils.checkniner_backups.errors import BackupsError, DiskError
+from ansible.module_utils.checkniner_backups.monitoring.events import FAILURE, SUCCESS, EventPings
 from ansible.module_utils.checkniner_backups.openssh import known_origins
 from ansible.module_utils.checkniner_backups.restore.stages import Accepted
 from ansible.module_utils.checkniner_backups.settings import Settings, StoreSettings, from_environment
@@ -80,6 +82,53 @@ FIXTURES: dict[str, Any] = {
     "other_rows": {"type": "bool", "default": False},
 }
 """The arguments that say which fixtures are loaded. `accepted_of` reads those on what is taken all the same."""
+
+
+PINGS: dict[str, Any] = {
+    "ping_success_url": {"type": "str", "default": "", "no_log": True},
+    "ping_failure_url": {"type": "str", "default": "", "no_log": True},
+}
+"""The arguments that name the URLs which are told how a job of the control machine ended. `told` reads them."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a job of the control machine came to.
+
+    :ivar result: what the module returns
+    :ivar sentence: what the URL of a success is told
+    :ivar failure: why the job has not ended well, although it has a result; None where it has
+    """
+
+    result: dict[str, Any]
+    sentence: str
+    failure: BackupsError | None = None
+
+
+def told(module: AnsibleModule, job: str, work: Callable[[AnsibleModule], Done]) -> dict[str, Any]:
+    """Given a module with the `PINGS` arguments, a job of `monitoring.events` and its work, do the work, tell the URLs
+    how it ended, and return its result. In check mode nothing is told.
+
+    :raises WatchdogError: the success could not be told; the work is done
+    :raises BackupsError: the work failed
+    """
+    pings = EventPings(job, {f"{job}_{event}": module.params[f"ping_{event}_url"] for event in (SUCCESS, FAILURE)})
+    pings.check()
+    try:
+        done = work(module)
+    except BackupsError as error:
+        _tell_failure(module, pings, error)
+        raise
+    if done.failure:
+        _tell_failure(module, pings, done.failure)
+    elif not module.check_mode and (unheard := pings.send(SUCCESS, 0, done.sentence)):
+        raise unheard
+    return done.result
+
+
+def _tell_failure(module: AnsibleModule, pings: EventPings, failure: BackupsError) -> None:
+    if not module.check_mode and (unheard := pings.send(FAILURE, failure.exit_status, failure.message)):
+        module.warn(f"the failure could not be told: {unheard.message}")
 
 
 def trust_of(module: AnsibleModule, application: str) -> Trust:

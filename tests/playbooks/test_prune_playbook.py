@@ -8,13 +8,14 @@ import pytest
 
 from sandbox.control import Control
 from sandbox.server import Server
+from tests.plugins.listening import Listener
 
 
 def words(text: str) -> str:
     return " ".join(text.replace('",', " ").replace('"', " ").split())
 
 
-def test_old_archives_leave_the_store(server: Server, control: Control) -> None:
+def test_old_archives_leave_the_store(server: Server, control: Control, listener: Listener) -> None:
     newest = server.tick()["key"]
     client = server.store.client()
     client.put_bucket_versioning(Bucket=server.bucket, VersioningConfiguration={"Status": "Enabled"})
@@ -28,6 +29,8 @@ def test_old_archives_leave_the_store(server: Server, control: Control) -> None:
     control.variables |= {
         "ansible_connection": "ssh",
         "ansible_host": "192.0.2.1",
+        "checkniner_backups_ping_prune_success_url": f"{listener.url}/pruned?said={{message}}",
+        "checkniner_backups_ping_prune_failure_url": f"{listener.url}/failed?exit={{exit}}",
         "checkniner_backups_prune_keep_all_days": 1,
         "checkniner_backups_prune_keep_daily": 4,
         "checkniner_backups_prune_keep_weekly": 0,
@@ -46,6 +49,7 @@ def test_old_archives_leave_the_store(server: Server, control: Control) -> None:
     assert "they stay as the newest: 1, " in told
     assert "it will need -e yes=true" in told
 
+    assert not listener.heard  # a check tells nobody
     for no in ((), ("-e", "yes=false")):
         refused = control.play("prune.yml", *no)
         assert refused.returncode != 0
@@ -57,6 +61,8 @@ def test_old_archives_leave_the_store(server: Server, control: Control) -> None:
     told = words(done.stdout)
     assert f"removed {len(would)} of 41 archives (" in told
     assert f"{41 - len(would)} stay, the oldest of " in told
+    assert [each.path for each in listener.heard] == ["/failed", "/failed", "/pruned"]
+    assert listener.heard[2].query["said"].startswith(f"removed {len(would)} of 41 archives (")
     assert server.keys() == sorted(set(before) - set(would))
     versions = client.list_object_versions(Bucket=server.bucket, Prefix="db/")
     assert {each["Key"] for each in versions["Versions"]} == set(server.keys())

@@ -35,11 +35,13 @@ def a_file(folder: Path, size: int = 1000, name: str = "archive") -> tuple[Path,
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectStore]:
     """A SeaweedFS on the loopback interface. Besides `operator` and `server` it knows `policy`, `reader` and
     `pruner`, who have our policies for servers, operators and prunes, `nobody`, who has the first of these for
-    another bucket, and `without-history`, who may put archives alone, as servers could before there was a history."""
+    another bucket; and of before there was a history `without-history`, a server, and `old-pruner`."""
+    pruner = prune_policy(POLICY_BUCKET, "db/")
     policies = {
         "policy": policy(POLICY_BUCKET, "db/"),
         "reader": operator_policy(POLICY_BUCKET, "db/"),
-        "pruner": prune_policy(POLICY_BUCKET, "db/"),
+        "pruner": pruner,
+        "old-pruner": {**pruner, "Statement": [each for each in pruner["Statement"] if "-history" not in str(each)]},
         "nobody": policy("another-bucket", "db/"),
         "without-history": json.loads(json.dumps(SERVER_POLICY).replace(":::*/*", ":::*/db/*")),
     }

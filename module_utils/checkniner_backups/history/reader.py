@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timezone
 from itertools import islice
 from pathlib import Path
 
@@ -18,12 +20,13 @@ from ..errors import ArchiveError, EncryptionError, NotFoundError, OriginError
 from ..openpgp.stream import DecryptingReader
 from ..openssh.signing import is_signed_by, signer
 from ..settings import history_prefix
-from ..storage.catalog import shown
+from ..storage.catalog import Listing, shown
 from ..storage.s3 import Store
 from ..system.timestamps import is_far_ahead
 from .entries import LIMIT, History, parse, split, stamp_of
 
 _NAME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})\.json(\.gpg)?\Z")
+_STAMP = "%Y-%m-%dT%H:%M:%S"
 _PAGES = 100
 """So many LISTs are sent at most: a hundred thousand files are two hundred years."""
 _MOST = 400
@@ -81,6 +84,36 @@ def read(store: Store, application: str, trust: Trust, since: datetime, gnupg_ho
         )
     more = [f"and {len(left_out) - _TOLD} more"] if len(left_out) > _TOLD else []
     return Known(tuple(reversed(found)), (*left_out[:_TOLD], *more))
+
+
+@dataclass(frozen=True)
+class File:
+    """A file of the history in the store.
+
+    :ivar stamp: when (aware, UTC) the first archive was saved that the file tells of
+    :ivar size: bytes
+    """
+
+    key: str
+    stamp: datetime
+    size: int
+
+
+def files(store: Listing) -> list[File]:
+    """Given a store, return the files of the history in it, the oldest first. Lists, and reads nothing.
+
+    :raises StoreError: the store cannot be asked
+    """
+    return sorted(_files(store), key=lambda each: (each.stamp, each.key))
+
+
+def _files(store: Listing) -> Iterator[File]:
+    prefix = history_prefix(store.prefix)
+    for page in store.pages(prefix):
+        for each in page.objects:
+            if match := _NAME.match(each.key[len(prefix) :]):
+                with suppress(ValueError):  # the 31st of February
+                    yield File(each.key, datetime.strptime(match[1], _STAMP).replace(tzinfo=timezone.utc), each.size)
 
 
 def _names(store: Store) -> tuple[list[str], list[str]]:

@@ -11,7 +11,7 @@ from .ping import LIMIT, ping
 from .templates import check_template, render
 
 START, SUCCESS, FAILURE = "start", "success", "failure"
-TICK, CLEAN, REHEARSAL, DRILL = "", "clean", "rehearsal", "drill"
+TICK, CLEAN, REHEARSAL, DRILL, PRUNE = "", "clean", "rehearsal", "drill", "prune"
 _START_LIMIT = 10.0
 """Seconds that the ping of the start may delay a backup."""
 
@@ -26,7 +26,7 @@ class EventPings:
 
     def __init__(self, job: str, templates: Mapping[str, str], redact: Callable[[str], str] = as_said) -> None:
         """
-        :param job: TICK, CLEAN, REHEARSAL or DRILL
+        :param job: TICK, CLEAN, REHEARSAL, DRILL or PRUNE
         :param templates: by the name of the event, after the job and an underscore but for a tick
         :param redact: hides the secrets in a message
         """

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 
 from ..drill.record import Record, recorded
 from ..errors import NotFoundError, SettingsError, StoreError
+from ..history.reader import File, files
 from ..settings import SAFETY
 from ..storage.catalog import Archive, all_archives, parse
 from ..storage.removal import Removal, Removed
@@ -33,19 +34,21 @@ class Intent:
 
     :ivar safety: safety backups that go
     :ivar records: records of drills and rehearsals that go
+    :ivar history: files of the history that go
     :ivar notes: what the operator must know besides, a sentence each
     """
 
     plan: Plan
     safety: tuple[Archive, ...] = ()
     records: tuple[Record, ...] = ()
+    history: tuple[File, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def sizes(self) -> dict[str, int]:
         """What is to be removed, each key with its size in bytes, the archives first."""
-        archives = {each.key: each.size for each in (*self.plan.goes, *self.safety)}
-        return archives | {each.key: each.size for each in self.records}
+        things: tuple[Archive | Record | File, ...] = (*self.plan.goes, *self.safety, *self.records, *self.history)
+        return {each.key: each.size for each in things}
 
 
 @dataclass
@@ -79,9 +82,13 @@ def intend(store: Store, policy: Policy, removal: Removal) -> Intent:
     notes = []
     if heads.unread:
         notes.append(f"not each archive could be asked which keys open it: {heads.unread}")
-    return Intent(
-        plan, tuple(each for each in safety if each.key not in held), _old_records(records, plan), tuple(notes)
-    )
+    try:
+        history = _old_history(files(store), plan)
+    except StoreError as error:  # keys that were given their rights before there was a history
+        history = ()
+        notes.append(f"the history stays: {error.message}; scripts/policy --prune prints the rights that it needs")
+    safety = tuple(each for each in safety if each.key not in held)
+    return Intent(plan, safety, _old_records(records, plan), history, tuple(notes))
 
 
 def check_share(intent: Intent, policy: Policy, *, agreed: bool) -> None:
@@ -160,3 +167,14 @@ def _old_records(records: list[Record], plan: Plan) -> tuple[Record, ...]:
         return ()
     newest_good = next((each for each in records if each.good), None)
     return tuple(each for each in records if each.stamp < plan.oldest.stamp and each != newest_good)
+
+
+def _old_history(history: list[File], plan: Plan) -> tuple[File, ...]:
+    """Return the files that tell of nothing since the oldest archive that stays: what follows one begins before it.
+
+    The last file before that archive stays: the first change after it is told by comparison with that file.
+    """
+    if plan.oldest is None:
+        return ()
+    before = [each for each in history if each.stamp <= plan.oldest.stamp]
+    return tuple(before[:-1])

@@ -53,9 +53,9 @@ def _lines(intent: Intent, verb: str, count: int, size: int) -> list[str]:
     lines += [f"besides these stays {each}" for each in special[:_SHOWN]]
     if len(special) > _SHOWN:
         lines.append(f"and {len(special) - _SHOWN} more stay for such reasons: --check --diff names each")
-    if intent.safety or intent.records:
+    if intent.safety or intent.records or intent.history:
         lines.append(
             f"{verb} besides: of the safety backups {len(intent.safety)}, of the records below drills/"
-            f" {len(intent.records)}"
+            f" {len(intent.records)}, of the history's files {len(intent.history)}"
         )
     return lines

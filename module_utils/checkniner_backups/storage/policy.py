@@ -96,7 +96,8 @@ def operator_policy(bucket: str, prefix: str = "db/") -> dict[str, Any]:
 def prune_policy(bucket: str, prefix: str = "db/") -> dict[str, Any]:
     """Given a bucket and a prefix, return the IAM policy (a JSON object) for the keys that a prune is run with.
 
-    They may list and read what is below the prefix, and remove it with all its versions; add nothing, and lift no lock.
+    They may list and read what is below the prefix, and remove it with all its versions, and the history too; add
+    nothing, and lift no lock.
     Keep them apart from the keys for every day: who has these can remove every backup that no lock holds.
     """
     things = f"arn:aws:s3:::{bucket}/{prefix}*"
@@ -104,6 +105,7 @@ def prune_policy(bucket: str, prefix: str = "db/") -> dict[str, Any]:
         "Version": "2012-10-17",
         "Statement": [
             _list(bucket, prefix, "s3:ListBucketVersions"),
+            _list_history(bucket, prefix, "s3:ListBucketVersions"),
             _look(bucket),
             {
                 "Sid": "ReadArchives",
@@ -115,7 +117,7 @@ def prune_policy(bucket: str, prefix: str = "db/") -> dict[str, Any]:
                 "Sid": "RemoveOldArchives",
                 "Effect": "Allow",
                 "Action": ["s3:DeleteObject", "s3:DeleteObjectVersion"],
-                "Resource": things,
+                "Resource": [things, _history(bucket, prefix)],
             },
         ],
     }

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import printable
-from ..settings import StoreSettings
+from ..settings import StoreSettings, history_prefix
 from .arrival import REFUSED
 from .client import make_client
 from .faults import code_of, translated
@@ -62,6 +62,7 @@ class Removal:
         self._settings = settings
         with translated(settings, "use"):
             self._client = make_client(settings)
+        self._prefixes = (settings.prefix, history_prefix(settings.prefix))
         self._at_once = True
         self._fences: Fences | None = None
 
@@ -84,9 +85,10 @@ class Removal:
         return {key: reason for key, reason in found.items() if reason}
 
     def remove(self, sizes: Mapping[str, int]) -> Removed:
-        """Given keys below the prefix with their sizes in bytes, remove them with all their versions."""
+        """Given keys of archives, of what belongs to them, or of the history, with their sizes in bytes, remove them
+        with all their versions."""
         done = Removed()
-        assert all(key.startswith(self._settings.prefix) for key in sizes)  # noqa: S101 # a fault of ours, if not
+        assert all(key.startswith(self._prefixes) for key in sizes)  # noqa: S101 # a fault of ours, if not
         with translated(self._settings, "remove from"):
             older, current = self._versions(sizes, done)
             lengths = {**older, **current}
@@ -136,10 +138,13 @@ class Removal:
 
     def _listed(self, sizes: Mapping[str, int]) -> Iterator[Mapping[str, Any]]:
         pages = self._client.get_paginator("list_object_versions")
-        for page in pages.paginate(Bucket=self._settings.bucket, Prefix=self._settings.prefix):
-            for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
-                if entry["Key"] in sizes:
-                    yield entry
+        for prefix in self._prefixes:
+            if not any(key.startswith(prefix) for key in sizes):
+                continue
+            for page in pages.paginate(Bucket=self._settings.bucket, Prefix=prefix):
+                for entry in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())):
+                    if entry["Key"] in sizes:
+                        yield entry
 
     def _removed(self, versions: Sequence[Version]) -> Iterator[tuple[Version, str]]:
         """Given versions, remove them and yield each with the store's error code, which is empty where it is gone."""

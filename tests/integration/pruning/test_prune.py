@@ -16,7 +16,7 @@ from checkniner_backups.storage.removal import Removal, Removed
 from checkniner_backups.storage.s3 import Store
 
 from sandbox.object_store import ObjectStore
-from tests.plugins.object_store import Make
+from tests.plugins.object_store import POLICY_BUCKET, Make
 from tests.unit.pruning.test_edges import message
 
 NOON = datetime.now(timezone.utc).replace(hour=0, minute=0, second=0, microsecond=0) - timedelta(hours=12)
@@ -113,6 +113,25 @@ def test_the_newest_good_record_stays_and_so_does_what_it_proved(bucket: Bucket)
     assert len(done.intent.records) == 3
 
 
+def test_the_history_goes_with_the_archives_that_it_tells_of(bucket: Bucket, s3_settings: Make) -> None:
+    history = [key(days, ending=".json.gpg").replace("db/", "db-history/") for days in range(20)]
+    ahead, other = history[0].replace("20", "90", 1), "db-history/notes.txt"
+    bucket.client.put_bucket_versioning(Bucket=bucket.store.bucket, VersioningConfiguration={"Status": "Enabled"})
+    for _ in range(2):
+        bucket.put([*ALL, *history, ahead, other])
+    done = bucket.prune()
+    # Of the third day before NOON, at eight in the evening, is the oldest archive that stays.
+    assert history[2] < key(2 - 1 / 3).replace("db/", "db-history/")
+    left = {each for page in bucket.store.pages("db-history/") for each in [one.key for one in page.objects]}
+    assert left == {*history[:3], ahead, other}
+    versions = bucket.client.list_object_versions(Bucket=bucket.store.bucket, Prefix="db-history/")
+    assert {each["Key"] for each in versions["Versions"]} == left
+    assert "of the history's files 17" in " ".join(report.done(done))
+
+    old = s3_settings("old-pruner", bucket=POLICY_BUCKET)
+    assert "the history stays: " in intend(Store(old), POLICY, Removal(old)).notes[-1]
+
+
 def test_safety_backups_have_a_month_and_the_newest_has_for_ever(bucket: Bucket) -> None:
     newest, young, old, older = (key(days, "before-restore/") for days in (20, 29, 31, 400))
     bucket.put([*ALL, newest, young, old, older, key(-600, "before-restore/")])
@@ -201,7 +220,8 @@ def test_what_is_said(bucket: Bucket) -> None:
     assert would[0] == said[0].replace("removed", "would remove")
     assert said[1].startswith("they stay as the newest: 1, ")
     assert said[2] == f"besides these stays {ALL[20]}: {PROVEN}"
-    assert said[3] == "removed besides: of the safety backups 1, of the records below drills/ 0"
+    others = "of the safety backups 1, of the records below drills/ 0, of the history's files 0"
+    assert said[3] == f"removed besides: {others}"
     listing = report.listing(done.intent)
     gone = set(listing["before"].splitlines()) - set(listing["after"].splitlines())
     assert gone == {*done.archives, key(301, "before-restore/")}
