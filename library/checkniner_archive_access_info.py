@@ -31,6 +31,12 @@ options:
     description: How long the URL is good for.
     type: int
     default: 3600
+  recipients:
+    description: Fingerprints of the keys that the inventory encrypts to; they are named where no private key is found.
+    type: list
+    elements: str
+    default: []
+    version_added: "1.2.0"
 requirements:
   - boto3
   - python-gnupg
@@ -104,7 +110,7 @@ def access(module: AnsibleModule) -> dict[str, Any]:
         head = store.read_head(key, HEAD)
         url = store.presigned_url(key, module.params["url_seconds"])
     plain = is_plain(head, Path(path or key).name)
-    found = "" if plain else session_key(head, gnupg_home_of(module))
+    found = "" if plain else session_key(head, gnupg_home_of(module), expected=module.params["recipients"])
     application = module.params["application"]
     beginning = check_beginning(head, found, application, trust_of(module, application), key)
     return {
@@ -127,6 +133,7 @@ def main() -> None:
         "key": {"type": "str", "default": "", "no_log": False},
         "path": {"type": "path"},
         "url_seconds": {"type": "int", "default": 3600},
+        "recipients": {"type": "list", "elements": "str", "default": []},
     }
     run(access, arguments, mutually_exclusive=[["key", "path"]], required_one_of=[["key", "path"]])
 

@@ -2,42 +2,16 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
-from http.server import BaseHTTPRequestHandler, HTTPServer
-
-import pytest
 
 from sandbox.control import Control
 from sandbox.server import Server
-
-
-@pytest.fixture
-def watchdog() -> Iterator[tuple[str, list[str]]]:
-    """A watchdog's address, and the paths that it was asked for."""
-    heard: list[str] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            heard.append(self.path)
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Handler) as listener:
-        thread = threading.Thread(target=listener.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.server_address[1]}/secret-drill", heard
-        listener.shutdown()
+from tests.plugins.listening import Listener
 
 
 def test_the_operators_cron_drills_records_and_tells_the_watchdog(
-    server: Server, control: Control, watchdog: tuple[str, list[str]]
+    server: Server, control: Control, listener: Listener
 ) -> None:
-    address, heard = watchdog
     key = server.tick()["key"]
     # The server is gone: a drill needs the store and this machine, and nothing else.
     control.variables |= {
@@ -45,11 +19,11 @@ def test_the_operators_cron_drills_records_and_tells_the_watchdog(
         "ansible_host": "192.0.2.1",
         "checkniner_backups_drill_application_path": str(server.application.path),
         "checkniner_backups_drill_virtualenv": str(server.application.virtualenv),
-        "checkniner_backups_drill_watchdog_url": address,
+        "checkniner_backups_drill_watchdog_url": f"{listener.url}/secret-drill",
     }
     done = control.play("drill.yml", "-v")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert heard == ["/secret-drill"]
+    assert listener.targets() == ["GET /secret-drill"]
     shown = done.stdout
     for words in (key, "VERDICT", "good", "SQL: proven", "fixtures: proven", "SQL and fixtures: equal"):
         assert words in shown
@@ -67,4 +41,11 @@ def test_the_operators_cron_drills_records_and_tells_the_watchdog(
     assert failed.returncode != 0
     assert "FAILED" in failed.stdout
     assert "bad" in failed.stdout
-    assert heard == ["/secret-drill"]
+    assert listener.targets() == ["GET /secret-drill"]
+    assert "(take another archive, and look who else may write to the bucket" in failed.stdout
+
+    unread = control.play("drill.yml", environment={"S3_ACCESS_KEY": "", "S3_SECRET_KEY": ""})
+    assert unread.returncode != 0
+    said, refusal = "are not exported in this shell: the server's own keys ask", "AccessDenied"
+    assert said in unread.stdout
+    assert unread.stdout.index(said) < unread.stdout.index(refusal)

@@ -100,7 +100,7 @@ def drill(store: Store, archive: Archive, plan: Plan) -> Result:
         except BackupsError as error:
             log.error("%s: %s", archive.key, error.message)
             stage = next((name for name, said in words.items() if said == "not reached"), "both")
-            words[stage] = f"FAILED: {error.message}"
+            words[stage] = f"FAILED: {error.message}" + (f" ({error.hint})" if error.hint else "")
     now = iso(datetime.now(timezone.utc))
     return Result(
         archive.key, verdict, **words, size=size, seconds=time.monotonic() - started, at=now,

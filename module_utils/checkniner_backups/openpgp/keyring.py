@@ -11,7 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -116,11 +116,14 @@ class Keyring:
         return _status(keys[0])
 
 
-def session_key(head: bytes | Path, home: Path | None = None, *, passphrase: str | None = None) -> str:
+def session_key(
+    head: bytes | Path, home: Path | None = None, *, passphrase: str | None = None, expected: Sequence[str] = ()
+) -> str:
     """Given the beginning of an encrypted archive (or its path), return the session key that decrypts this archive.
 
     For the control machine: the operator's own keyring (or `home`) and agent are used, so a pinentry may ask.
-    A `passphrase` is only for where nobody can be asked.
+    A `passphrase` is only for where nobody can be asked. An archive names subkeys; the fingerprints of the `expected`
+    keys are what people know the keys by, and are named where no private key is found.
 
     :raises ArchiveError: this is not the beginning of an archive encrypted by GnuPG
     :raises EncryptionError: no private key for it, a wrong passphrase, or no way to ask for one
@@ -160,7 +163,7 @@ def session_key(head: bytes | Path, home: Path | None = None, *, passphrase: str
                         gpg.kill()
                         return words[0]
         said.seek(0)
-        raise _no_session_key(status_lines(told), tidy(said.read().decode(errors="replace")))
+        raise _no_session_key(status_lines(told), tidy(said.read().decode(errors="replace")), expected)
 
 
 def _head(path: Path) -> bytes:
@@ -253,7 +256,7 @@ def _time_of(seconds: str) -> datetime:
     return datetime.fromtimestamp(int(seconds), timezone.utc)
 
 
-def _no_session_key(status: list[list[str]], told: str) -> BackupsError:
+def _no_session_key(status: list[list[str]], told: str, expected: Sequence[str]) -> BackupsError:
     recipients = [words[0] for keyword, *words in status if keyword == "ENC_TO" and words]
     if not recipients:
         return ArchiveError(
@@ -264,7 +267,8 @@ def _no_session_key(status: list[list[str]], told: str) -> BackupsError:
         return locked
     missing = [words[0] for keyword, *words in status if keyword == "NO_SECKEY" and words]
     if set(missing) >= set(recipients):
+        keys = f" (the inventory encrypts to {' and '.join(expected)})" if expected else ""
         return EncryptionError(
-            "no private key here decrypts the archive", f"{to}: import its private half on this machine"
+            "no private key here decrypts the archive", f"{to}{keys}: import its private half on this machine"
         )
     return EncryptionError("gpg gave no session key for the archive", f"{to}; {told}")

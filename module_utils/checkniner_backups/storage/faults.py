@@ -118,7 +118,8 @@ def translated(settings: StoreSettings, action: str, key: str = "") -> Iterator[
 def _of_the_store(error: BaseException, what: str, key: str, settings: StoreSettings) -> StoreError:
     code = code_of(error)
     if code in _NO_BUCKET:
-        return StoreError(f"{what}: no such bucket", "create it, or check S3_BUCKET_NAME and the endpoint")
+        hint = "check the bucket's name and the endpoint; a new bucket has to be made before it is used"
+        return StoreError(f"{what}: no such bucket", hint)
     if code in _NO_KEY:
         where = f"no object {key} in {location(settings)}" if key else f"{what}: nothing there"
         return NotFoundError(where, "list what is there; check the bucket's name and the prefix")

@@ -55,6 +55,9 @@ def test_no_way_to_ask(ciphertext: bytes, operator: Operator, monkeypatch: pytes
 def test_no_private_key(ciphertext: bytes, server: Keyring) -> None:
     with pytest.raises(EncryptionError, match=r"(?s)no private key here.*encrypted to the key [0-9A-F]{16}"):
         session_key(ciphertext, server.home)
+    with pytest.raises(EncryptionError) as caught:
+        session_key(ciphertext, server.home, expected=["A" * 40])
+    assert f"(the inventory encrypts to {'A' * 40})" in caught.value.hint
 
 
 def test_one_of_two_recipients(server: Keyring, key: Key) -> None:
