@@ -1,4 +1,4 @@
-"""A bucket as the operator sees it: `bucket.py FOLDER BUCKET [list|versions|keep-versions]`.
+"""A bucket as the operator sees it: `bucket.py FOLDER BUCKET [list|versions|keep-versions|copy KEY NEW-KEY]`.
 
 `list` prints a JSON list of key, size and time; `versions` the same of all versions; `keep-versions` switches the
 bucket's versioning on. FOLDER is the scenario's, which knows the store's address and keys. None of the engine's code
@@ -49,6 +49,8 @@ def main() -> None:
             json.dump(entries(client, bucket, "list_object_versions", "Versions"), sys.stdout)
         case ["keep-versions"]:
             client.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        case ["copy", key, new]:
+            client.copy_object(Bucket=bucket, Key=new, CopySource={"Bucket": bucket, "Key": key})
         case _:
             raise SystemExit(__doc__)
 
