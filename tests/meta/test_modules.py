@@ -79,7 +79,7 @@ def test_it_is_used_and_tested(name: str) -> None:
     users = [path for path in tasks if f"{name}:" in path.read_text()]
     # Whole playbooks are run by tests/docs and tests/playbooks, and their task files with them.
     played = {"backup", "clean", "database", "drill", "prove", "prune", "undo", "which_database", "list",
-              "show_overview", "timeline"}  # fmt: skip
+              "show_overview", "timeline", "peek"}  # fmt: skip
     direct = any(name in path.read_text() for path in tests)
     assert direct or any(user.parent.name in ("restore", "stages", "install") or user.stem in played for user in users)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import LockTimeoutError
@@ -25,6 +26,18 @@ log = logging.getLogger(__name__)
 
 _PATIENCE = 120.0
 """Seconds that Django may take to start."""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """Where the application's pages are: a port of 127.0.0.1, who the visitor is logged in as, the admin's path.
+
+    The two are empty where the data know no superuser, or the application has no admin.
+    """
+
+    port: int
+    user: str
+    admin: str
 
 
 class FixturesProcess(Interpreter):
@@ -165,6 +178,19 @@ class FixturesProcess(Interpreter):
         """
         self._send(do="clear")
         self._receive("cleared")
+
+    def wait(self) -> None:
+        """Wait until the process is gone."""
+        self._process.wait()
+
+    def visit(self, token: str) -> Visit:
+        """Given the token of the first request, serve the application's pages on 127.0.0.1, until this is closed.
+
+        :raises ApplicationError: they cannot be served
+        """
+        self._send(do="visit", token=token)
+        told = self._receive("visit")
+        return Visit(int(told["port"]), str(told["user"]), str(told["admin"]))
 
     def load(
         self,

@@ -41,6 +41,7 @@ from .worker import (
     statement,
     tables,
     tokens,
+    visit,
 )
 from .worker import registry as registry_side
 
@@ -48,7 +49,7 @@ from .worker import registry as registry_side
 _MODULES = (
     worker, bulk, channel, columns, connection_info, copyin, copyout, dump, eligibility, inexact, insert, isolation,
     jsonstream, load, lookups, main, members, plan, quiet, reasons, rebuild, references, registry_side, serializing,
-    shape, statement, tables, tokens,
+    shape, statement, tables, tokens, visit,
 )  # fmt: skip
 _PACKAGE = "checkniner_worker"
 _SECRET_NAME = re.compile(r"SECRET|PASSWORD|PASSWD|TOKEN|KEY|DSN", re.IGNORECASE)

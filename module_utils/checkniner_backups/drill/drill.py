@@ -94,7 +94,7 @@ def drill(store: Store, archive: Archive, plan: Plan) -> Result:
     verdict, size, database = BAD, archive.size, {}
     with throwaway(unprivileged(plan.code.path if plan.code else None)) as server:
         try:
-            fetched, size = _fetched(store, archive, server, plan)
+            fetched, size = fetch(store, archive, server, plan)
             database = inspect(fetched, trust=plan.trust, key=archive.key).database
             verdict = _restore(Trial(server, fetched, plan.conditions), plan, words)
         except BackupsError as error:
@@ -122,7 +122,7 @@ def _restore(trial: Trial, plan: Plan, words: dict[str, str]) -> str:
     return GOOD if proven else UNPROVEN
 
 
-def _fetched(store: Store, archive: Archive, server: Throwaway, plan: Plan) -> tuple[ArchiveFile, int]:
+def fetch(store: Store, archive: Archive, server: Throwaway, plan: Plan) -> tuple[ArchiveFile, int]:
     """Bring the archive here, encrypted as it is, and ask the operator's agent for the key of this one archive.
 
     :returns: it, and its size in bytes

@@ -139,7 +139,7 @@ class Trial:
         from ..restore.fixtures import into_new
 
         database = self._new_database("fixtures")
-        return database, into_new(self._target(code, database), self._archive, apps)
+        return database, into_new(self.target(code, database), self._archive, apps)
 
     def compare(self, code: Code, sql: Dsn, fixtures: Dsn, apps: Sequence[str] = ()) -> str:
         """Given the two databases, dump both by the application and compare; return what was found.
@@ -149,9 +149,9 @@ class Trial:
         """
         from ..verify.fixtures import digest_fixtures
 
-        with self._target(code, fixtures).started() as process:
+        with self.target(code, fixtures).started() as process:
             of_fixtures = digest_fixtures(process, without=process.connection_info().views)
-        with self._target(code, sql).started() as process:
+        with self.target(code, sql).started() as process:
             of_sql = digest_fixtures(process, without=process.connection_info().views)
         labels = {app for app in of_fixtures.digests.keys() | of_sql.digests.keys() if not apps or app in apps}
         differing = sorted(app for app in labels if of_fixtures.digests.get(app) != of_sql.digests.get(app))
@@ -172,7 +172,8 @@ class Trial:
             ) from None
         return self._server.dsn(made.database, self._role, self._password)
 
-    def _target(self, code: Code, database: Dsn) -> Target:
+    def target(self, code: Code, database: Dsn) -> Target:
+        """Given the application's code and a database here, return the code pointed at the database."""
         from ..restore.target import Target
 
         environment = dict(self._conditions.environment) or code_environment(code, self._server.account)

@@ -11,5 +11,6 @@ Django is imported; Django only inside functions; Python 3.8 and Django 3.2 are 
 * dump: one snapshot, one member per app
 * jsonstream: a fixture's objects, one after the other, from chunks of any size
 * load: all members in one transaction (lookups)
+* visit: the application's pages over old data (peek)
 * main: the loop that takes commands
 """

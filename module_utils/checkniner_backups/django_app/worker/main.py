@@ -16,6 +16,10 @@ from .load import load
 from .reasons import one_line
 from .references import referenced
 from .registry import ALIAS, describe, models_elsewhere, ordered_apps, see_every_row
+from .visit import visit
+
+_ALONE = {"prepare": prepare, "visit": visit}
+"""What needs nothing but its command."""
 
 
 def migrate() -> None:
@@ -81,8 +85,8 @@ def main() -> None:
             load(channel, command, models_of)
         elif command["do"] == "connection_info":
             connection_info(channel, models_of)
-        elif command["do"] == "prepare":
-            prepare(channel, command)
+        elif command["do"] in _ALONE:
+            _ALONE[command["do"]](channel, command)
         elif command["do"] == "migrations":
             migrations_of_code(channel)
         elif command["do"] == "references":
