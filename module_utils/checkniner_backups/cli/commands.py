@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from itertools import islice
 
 from ..backup import tick as backups
@@ -19,7 +19,9 @@ log = logging.getLogger(__name__)
 
 
 def backup(settings: Settings, arguments: argparse.Namespace) -> None:
-    """A backup by hand."""
+    """A backup by hand. A pause does not hold it up."""
+    if (pause := State(settings.state_path).load_pause()) and pause.stands(time.time()):
+        log.warning("ticks are %s; this backup is made all the same", pause.sentence())
     outcome = backups.tick(settings, force=arguments.force)
     report(outcome, arguments)
     outcome.require_whole()
@@ -81,7 +83,11 @@ def rehearse(settings: Settings, arguments: argparse.Namespace) -> int:
     if settings.rehearsal == "none":
         say("null" if arguments.json else "restores are not rehearsed here: checkniner_backups_rehearsal is none")
         return 0
-    done = State(settings.state_path).load_rehearsal()
+    state = State(settings.state_path)
+    if arguments.kept and (pause := state.load_pause()) and pause.stands(time.time()):
+        log.info("%s", pause.sentence())
+        return 0
+    done = state.load_rehearsal()
     if done is None or not arguments.if_due or due(done, done.schema, time.time(), settings.rehearse_every):
         with told(settings, REHEARSAL) as endings:
             done = run_rehearsal(settings, kept=arguments.kept)
@@ -118,6 +124,36 @@ def execute(settings: Settings, arguments: argparse.Namespace) -> int:
     # The application's own role, not the one that backups read as: such a command may want to write.
     status: int = run_command(argv, settings.application_path, application_environment(settings), said=None)
     return status
+
+
+def pause(settings: Settings, arguments: argparse.Namespace) -> None:
+    """Pause the ticks, and wait until none is at work."""
+    from ..django_app.environment import check_user
+    from ..state.folder import PATIENCE
+    from ..state.pause import new_pause
+
+    check_user()
+    state, wanted = State(settings.state_path), new_pause(arguments.until, arguments.reason, time.time())
+    state.store_pause(wanted)
+    with state.lock(PATIENCE):
+        pass
+    say(as_json(wanted) if arguments.json else f"ticks are {wanted.sentence()}")
+
+
+def resume(settings: Settings, arguments: argparse.Namespace) -> None:
+    """End a pause. It is remembered until the next tick: none is late before."""
+    from ..django_app.environment import check_user
+
+    check_user()
+    state, now = State(settings.state_path), time.time()
+    pause = state.load_pause()
+    stood = pause is not None and pause.stands(now)
+    if pause is not None and stood:
+        state.store_pause(replace(pause, until=now))
+    else:
+        state.forget_pause(pause)
+    sentence = "ticks go on with the next one" if stood else "ticks are not paused"
+    say(as_json({"resumed": stood}) if arguments.json else sentence)
 
 
 def report(outcome: backups.Outcome, arguments: argparse.Namespace) -> None:

@@ -155,6 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     made = command("backup", commands.backup, "the same by hand, telling nobody")
     made.add_argument("--force", action="store_true", help="save an archive even if nothing changed")
     json_option(made)
+    made = command("pause", commands.pause, "let ticks do nothing for a time, and wait for one that is at work")
+    for each in (_pause_options(made), command("resume", commands.resume, "end a pause")):
+        json_option(each)
     made = command("list", commands.list_archives, "the archives in the store, newest first")
     made.add_argument("--limit", type=int, default=20, metavar="N", help="at most so many (default: 20; 0: all)")
     json_option(made)
@@ -190,6 +193,13 @@ def _parser() -> argparse.ArgumentParser:
     json_option(made)
     made = command("exec", commands.execute, "run a command in the application's environment, as a web server would")
     made.add_argument("argv", nargs=argparse.REMAINDER, metavar="-- ARGV", help="the command and its arguments")
+    return parser
+
+
+def _pause_options(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    end = "the end, at most 30 days ahead: '2026-12-01 06:00', local time or with a zone"
+    parser.add_argument("--until", metavar="TIME", required=True, help=end)
+    parser.add_argument("--reason", metavar="TEXT", required=True, help="why: `status` and the log show it")
     return parser
 
 

@@ -18,21 +18,39 @@ from ..settings import Settings
 from ..state.folder import State
 from ..state.last_tick import next_tick
 from .commands import report
+from .terminal import as_json, say
 
 if TYPE_CHECKING:
     from ..archive.manifest import Manifest
     from ..monitoring.run import WatchedRun
+    from ..state.pause import Pause
 
 log = logging.getLogger(__name__)
 
 
+class _PausedError(Exception):
+    """The ticks are paused; nothing was done yet."""
+
+    def __init__(self, pause: Pause) -> None:
+        super().__init__(pause.sentence())
+        self.pause = pause
+
+
 def run(settings: Settings, arguments: argparse.Namespace) -> None:
-    """One tick, told to those who are to know. How it ended is remembered for `status`."""
+    """One tick, told to those who are to know. How it ended is remembered for `status`.
+
+    While ticks are paused nothing is done, remembered or told: nothing was looked at.
+    """
     this = _Tick(settings, in_unit=arguments.in_unit)
     try:
         outcome = this.work(arguments)
     except BusyError:
         raise  # that run remembers how it ends
+    except _PausedError as paused:
+        this.passed_over(paused.pause)
+        if arguments.json:
+            say(as_json({"saved": False, "paused": str(paused)}))
+        return
     except BackupsError as error:
         this.ended(error.exit_status, error.message, error.hint)
         raise
@@ -87,8 +105,14 @@ class _Tick:
         """Do the work, and return what it came to.
 
         :raises BackupsError: it is no full success
+        :raises _PausedError: the ticks are paused
         """
         settings, kept = self._settings, []
+
+        def begin() -> None:  # with the lock: who pauses waits for that, and no tick begins after
+            self._heed_pause()
+            if self._watched:
+                self._watched.begin()
 
         def keep(dataset: Path, manifest: Manifest) -> None:
             from ..rehearsal.queue import keep_if_due
@@ -96,7 +120,7 @@ class _Tick:
             kept.append(arguments.environment and keep_if_due(settings, dataset, manifest))
 
         try:
-            outcome = backups.tick(settings, keep=keep, begin=self._watched.begin if self._watched else int)
+            outcome = backups.tick(settings, keep=keep, begin=begin)
         finally:
             if any(kept) and not self._in_unit:  # else systemd starts one where it sees that something was kept
                 from ..rehearsal.queue import start_process
@@ -107,6 +131,24 @@ class _Tick:
             self._look_at_keys()
         outcome.require_whole()
         return outcome
+
+    def _heed_pause(self) -> None:
+        state = State(self._settings.state_path)
+        if (pause := state.load_pause()) is None:
+            return
+        if pause.stands(time.time()):
+            raise _PausedError(pause)
+        state.forget_pause(pause)
+        log.info("ticks go on: they were %s", pause.sentence())
+
+    def passed_over(self, pause: Pause) -> None:
+        """Given the pause that stands, say in the log and in the metrics that this tick has done nothing."""
+        log.info("%s", pause.sentence())
+        settings, state = self._settings, State(self._settings.state_path)
+        if settings.metrics_file and (last := state.load_tick()):
+            from ..monitoring.metrics import write_metrics
+
+            write_metrics(settings, state, last, pause)
 
     def _look_at_keys(self) -> None:
         from ..maintenance.keys import keys_of

@@ -11,9 +11,10 @@ from ..settings import Settings
 from ..state.last_backup import LastBackup
 from ..state.last_rehearsal import FAILED, LastRehearsal
 from ..state.last_tick import LastTick
+from ..state.pause import Pause
 from ..system.timestamps import CLOCKS, human_age, human_duration
 
-LATE, FAILING, UNTOLD = "late", "failing", "untold"
+PAUSED, LATE, FAILING, UNTOLD = "paused", "late", "failing", "untold"
 NOTHING_SAVED, SETTINGS_CHANGED, UNSIGNED, PARTIAL, SHRUNK = (
     "nothing-saved",
     "settings",
@@ -40,12 +41,16 @@ class Problem(NamedTuple):
     subject: str = ""
 
 
-def of_ticks(settings: Settings, tick: LastTick | None, now: float) -> list[Problem]:
-    """Given how the last tick ended and the time, return what is wrong with the ticks."""
+def of_ticks(settings: Settings, tick: LastTick | None, now: float, pause: Pause | None = None) -> list[Problem]:
+    """Given how the last tick ended, the time, and the pause of the ticks, over or not, return what is wrong with them.
+
+    No tick is late while ticks are paused, nor before the first one after that could be.
+    """
+    problems = [Problem(PAUSED, pause.sentence())] if pause and pause.stands(now) else []
     if tick is None:
-        return []
-    problems = []
-    if not -CLOCKS.total_seconds() < now - tick.at < settings.late_after:
+        return problems
+    excused = pause is not None and now - pause.until < settings.late_after
+    if not excused and not -CLOCKS.total_seconds() < now - tick.at < settings.late_after:
         ended = human_age(now - tick.at)
         text = f"the last tick ended {ended}: is cron at work, and the owner's crontab in place, or the timer active?"
         problems.append(Problem(LATE, text))

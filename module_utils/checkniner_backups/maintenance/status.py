@@ -13,6 +13,7 @@ from ..state.folder import State
 from ..state.last_backup import LastBackup
 from ..state.last_rehearsal import IMPOSSIBLE, LastRehearsal
 from ..state.last_tick import LastTick
+from ..state.pause import Pause
 from . import problems as wrong
 from .keys import keys_of
 from .machine import Disk, disks, versions
@@ -27,6 +28,7 @@ class Status:
     :param notes: what is outside of the archives, or may change unnoticed: to be known, not to be mended
     :param stored: whether the newest archive is in the store as remembered, in words; empty where it was not asked
     :param clock_ahead: seconds by which the store's clock is ahead of this machine's; None where it was not asked
+    :param pause: of the ticks, while it stands
     """
 
     last_key: str | None
@@ -48,6 +50,7 @@ class Status:
     clock_ahead: float | None = None
     disks: tuple[Disk, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
+    pause: Pause | None = None
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -79,10 +82,10 @@ def status(settings: Settings, *, drill: bool = False, store: bool = False) -> S
     :param store: ask the store whether it holds the newest archive, and what time it is there
     """
     state, now = State(settings.state_path), time.time()
-    saved, tick, rehearsal = state.load(), state.load_tick(), state.load_rehearsal()
+    saved, tick, rehearsal, pause = state.load(), state.load_tick(), state.load_rehearsal(), state.load_pause()
     keys = tuple(keys_of(settings))
     places = disks(settings, saved.size if saved else 0)
-    found = wrong.of_ticks(settings, tick, now)
+    found = wrong.of_ticks(settings, tick, now, pause)
     stored, clock_ahead, drilled = "", None, None
     if store:
         from .stored import ask
@@ -118,6 +121,7 @@ def status(settings: Settings, *, drill: bool = False, store: bool = False) -> S
         clock_ahead=clock_ahead,
         disks=places,
         versions=versions(),
+        pause=pause if pause and pause.stands(now) else None,
     )
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..state.last_backup import LastBackup
     from ..state.last_rehearsal import LastRehearsal
     from ..state.last_tick import LastTick
+    from ..state.pause import Pause
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +32,16 @@ Family = tuple[str, str, str, list[Sample]]
 """Name without the prefix, type, help, and the samples; a family without samples is left out."""
 
 
-def write_metrics(settings: Settings, state: State, tick: LastTick) -> None:
-    """Given how this tick ended, write the file of metrics.
+def write_metrics(settings: Settings, state: State, tick: LastTick, pause: Pause | None = None) -> None:
+    """Given how the last tick ended, and the pause that stands, if any, write the file of metrics.
 
     Nothing is raised: where the file cannot be written, that is logged.
     """
     path = settings.metrics_file
     if path is None:
         return
-    text = exposition(families(settings, tick, state.load(), state.load_rehearsal()), {"application": settings.name})
+    found = families(settings, tick, state.load(), state.load_rehearsal(), pause)
+    text = exposition(found, {"application": settings.name})
     try:
         _replace(path, text.encode())
     except OSError as error:
@@ -47,8 +49,9 @@ def write_metrics(settings: Settings, state: State, tick: LastTick) -> None:
 
 
 def families(
-    settings: Settings, tick: LastTick, backup: LastBackup | None, rehearsal: LastRehearsal | None
-) -> list[Family]:
+    settings: Settings, tick: LastTick, backup: LastBackup | None, rehearsal: LastRehearsal | None,
+    pause: Pause | None = None,
+) -> list[Family]:  # fmt: skip
     """Given what is remembered, return what is told. What is not known has no samples; no value is made up."""
 
     def one(name: str, kind: str, text: str, value: float | None) -> Family:
@@ -66,6 +69,8 @@ def families(
         one("last_run_exit_status", "gauge", "Exit status of the last tick.", tick.status),
         one("last_run_failed", "gauge", "Whether the last tick failed.", int(bool(tick.failing_since))),
         one("last_success_timestamp_seconds", "gauge", "When the last tick ended that was good.", tick.good_at or None),
+        one("paused_until_timestamp_seconds", "gauge", "Until when the ticks are paused; only while they are.",
+            pause.until if pause else None),
         one("last_archive_timestamp_seconds", "gauge", "The time of the data in the newest archive.",
             backup.at if backup else None),
         one("last_archive_size_bytes", "gauge", "Size of the newest archive in the store.",

@@ -24,8 +24,8 @@ _KEY = re.compile(r"[A-Za-z0-9!_.*()/-]+/[0-9T:-]{19}\.tar\.gz(?:\.gpg)?\Z")
 _FINGERPRINT = re.compile(r"[0-9A-F]{40,64}\Z")
 # The most urgent first: nothing is saved; what was saved is in danger; it will be; it is not known to be good.
 _ORDER = (
-    VANISHED, kinds.LOST, kinds.ALTERED, EMPTY, kinds.NOTHING_SAVED, kinds.FAILING, kinds.LATE, kinds.DISK,
-    NOT_INSTALLED, UNREACHABLE, UNANSWERED, kinds.SHRUNK, kinds.PARTIAL, kinds.KEY, kinds.STORE, UNASKED,
+    VANISHED, kinds.LOST, kinds.ALTERED, EMPTY, kinds.NOTHING_SAVED, kinds.PAUSED, kinds.FAILING, kinds.LATE,
+    kinds.DISK, NOT_INSTALLED, UNREACHABLE, UNANSWERED, kinds.SHRUNK, kinds.PARTIAL, kinds.KEY, kinds.STORE, UNASKED,
     kinds.REHEARSAL, BAD_DRILL, kinds.UNSIGNED, kinds.CLOCK, AHEAD, kinds.SETTINGS_CHANGED, kinds.UNTOLD, "",
     kinds.DRILL,
 )  # fmt: skip
@@ -86,6 +86,7 @@ class Commands:
             export = f"gpg --armor --export {subject} >backups-public.asc"
             return (f"gpg --quick-set-expire {subject} 2y", export, self.play("setup", host))
         words: Mapping[str, tuple[str, ...]] = {
+            kinds.PAUSED: ("pause", "-e", "until=now"),
             kinds.LATE: ("setup", "--tags", "schedule"),
             kinds.DISK: ("clean",),
             kinds.REHEARSAL: ("setup", "--tags", "prove"),

@@ -23,6 +23,7 @@ from .last_tick import LastTick, parse_tick
 
 if TYPE_CHECKING:
     from .last_rehearsal import LastRehearsal
+    from .pause import Pause
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +33,9 @@ LEFT = "commands.json"
 """The file in which a tick leaves the operator's commands to another process."""
 PATIENCE = 300.0
 """Seconds that a person's playbook waits for a tick to end."""
-_REHEARSAL, _TICK = "rehearsal.json", "last_tick.json"
-_TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-", f".{_REHEARSAL}.", f".{LEFT}.", QUEUED, SERVER)
+_REHEARSAL, _TICK, _PAUSE = "rehearsal.json", "last_tick.json", "pause.json"
+_TEMPORARY = (".pending.", ".safety-manifest.json.", ".scratch-", f".{_REHEARSAL}.", f".{_PAUSE}.", f".{LEFT}.",
+              QUEUED, SERVER)  # fmt: skip
 """How the names of temporary files and folders in the state folder begin, beside those of the last backup."""
 _DAY = 86400.0
 """Seconds: no playbook takes so long from its dump to its upload."""
@@ -164,6 +166,36 @@ class State:
     def store_rehearsal(self, rehearsal: LastRehearsal) -> None:
         """Remember what came of a rehearsal."""
         write_durably(self.folder / _REHEARSAL, rehearsal.to_json().encode())
+
+    def load_pause(self) -> Pause | None:
+        """Return the pause of the ticks, over or not; None where there is none. Every tick asks.
+
+        One that cannot be understood does not count, and the log says so.
+        """
+        try:
+            text = (self.folder / _PAUSE).read_text(errors="replace")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            text = error.strerror or ""
+        from .pause import parse_pause
+
+        pause = parse_pause(text, time.time())
+        if pause is None:
+            log.warning("%s is damaged or of another time: nothing is paused by it", self.folder / _PAUSE)
+            log.warning("HINT: checkniner-backups resume removes it; checkniner-backups pause writes it anew")
+        return pause
+
+    def store_pause(self, pause: Pause) -> None:
+        """Pause the ticks that begin from now on."""
+        with folder_locked(self.folder):
+            write_durably(self.folder / _PAUSE, pause.to_json().encode())
+
+    def forget_pause(self, pause: Pause | None) -> None:
+        """Given the pause that was found, None for a damaged one, remove it; not if another is there by now."""
+        with folder_locked(self.folder):
+            if self.load_pause() == pause:
+                (self.folder / _PAUSE).unlink(missing_ok=True)
 
     def _remove_work(self) -> None:
         """With the lock held, remove the work folder: nobody works in it, and what a killed run left is plaintext."""

@@ -17,6 +17,7 @@ from checkniner_backups.settings import Settings, StoreSettings
 from checkniner_backups.state.last_backup import Fingerprint, LastBackup
 from checkniner_backups.state.last_rehearsal import FAILED, LastRehearsal
 from checkniner_backups.state.last_tick import LastTick, next_tick, parse_tick
+from checkniner_backups.state.pause import Pause
 
 from sandbox.promtool import promtool
 from sandbox.server import Server
@@ -32,7 +33,7 @@ BACKUP = LastBackup(
 )  # fmt: skip
 REHEARSAL = LastRehearsal(1e9, FAILED, "", "", "", "", "", 3.0, "")
 TICK = LastTick(1e9, 7, good_at=1.0, failing_since=1e9, key_expiry={"F1": 2e9, "F2": 0.0})
-EVERY = families(SETTINGS, TICK, BACKUP, REHEARSAL)
+EVERY = families(SETTINGS, TICK, BACKUP, REHEARSAL, Pause(2e9, "moved", 1e9))
 
 
 def judged(text: str) -> str:
