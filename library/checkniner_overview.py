@@ -29,7 +29,8 @@ options:
     elements: str
     default: []
   playbooks:
-    description: What the commands call the playbooks C(setup), C(backup), C(restore), C(drill), C(list) and C(clean).
+    description: >-
+      What the commands call the playbooks C(setup), C(backup), C(restore), C(drill), C(list), C(clean) and C(pause).
     type: dict
     default: {}
   output:

@@ -11,7 +11,8 @@ short_description: List the archives in the store
 version_added: "1.2.0"
 description:
   - Lists the archives of one server, newest first, with the longest time without one, and the drills and rehearsals
-    that are on record. Reads only, and downloads no archive.
+    that are on record, and which keys they need where these differ. Reads only, and downloads no archive but the first
+    bytes of some.
   - Runs on the control machine, with the operator's credentials. No server is connected to.
 options:
   count:
@@ -59,7 +60,9 @@ stored:
     C(archives), each with C(key), C(name), C(stamp) (ISO 8601, UTC), C(size) in bytes and C(age) in seconds;
     C(more), whether older ones were left out; C(gap), the longest time without an archive among these, with C(start),
     C(end) and C(seconds), or none; C(trials), the drills and rehearsals on record, each with C(at), C(kind) and
-    C(verdict); C(ahead), keys of archives whose time is in the future, which no server with a right clock has made;
+    C(verdict); C(opened), where not all of these need the same keys: which ones, each with C(first) and C(last), the
+    times between which archives need one of C(keys);
+    C(ahead), keys of archives whose time is in the future, which no server with a right clock has made;
     C(asked_at), when the store was asked; C(end), up to when; C(newest), whether the first archive is the newest of
     all.
   returned: success

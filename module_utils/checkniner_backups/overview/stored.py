@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..drill.record import DRILLED, GOOD, Trial, trials
 from ..errors import SettingsError
+from ..pruning.edges import Heads, Readable, ends
 from ..storage.catalog import Archive, all_archives
 from ..system.text import human_size, table
 from ..system.timestamps import human_age, human_duration, iso, latest_stamp, parse_bound, parse_iso
@@ -39,6 +40,24 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class Opened:
+    """Archives one after the other that the same keys open.
+
+    :ivar first: when the first of them was made (aware, UTC), `last` the last one
+    :ivar keys: the ids of the encryption keys as gpg shows them; any one of them is enough
+    """
+
+    first: datetime
+    last: datetime
+    keys: tuple[str, ...]
+
+    def sentence(self) -> str:
+        """Return it in words."""
+        need = f"need the key {self.keys[0]}" if len(self.keys) == 1 else f"need one of the keys {', '.join(self.keys)}"
+        return f"archives from {_shown(self.first)} to {_shown(self.last)} {need}"
+
+
+@dataclass(frozen=True)
 class Stored:
     """What the store holds of one server, newest first.
 
@@ -48,6 +67,8 @@ class Stored:
     :ivar ahead: keys of archives whose stamp is in the future: no tick with a right clock made them
     :ivar end: up to when archives were asked for
     :ivar newest: whether the first archive is the newest one of all
+    :ivar opened: which keys the archives need, the newest first; empty where all need the same, or none, or where the
+        archives could not be read
     """
 
     now: datetime
@@ -58,6 +79,7 @@ class Stored:
     end: datetime | None = None
     newest: bool = True
     gap: Gap | None = field(default=None)
+    opened: tuple[Opened, ...] = ()
 
     def last(self, kind: str, verdict: str = "") -> Trial | None:
         """Given a kind of trial, and a verdict or none, return the last one of it."""
@@ -88,6 +110,9 @@ class Stored:
             }
             if self.gap
             else None,
+            "opened": [
+                {"first": iso(each.first), "last": iso(each.last), "keys": list(each.keys)} for each in self.opened
+            ],
             "trials": [{"at": iso(each.at), "kind": each.kind, "verdict": each.verdict} for each in self.trials],
         }
 
@@ -109,6 +134,7 @@ class Stored:
             lines.append(f"({older})")
         if self.gap:
             lines.append(f"longest time without an archive, of these: {self.gap.sentence()}")
+        lines += [each.sentence() for each in self.opened]
         drill = self.last(DRILLED)
         lines.append(f"last drill: {_trial(drill, self.now)}")
         if drill and drill.verdict != GOOD:
@@ -143,7 +169,25 @@ def look(store: Store, count: int, start: str = "", end: str = "") -> Stored:
     return Stored(
         now, archives, more=len(found) > count, ahead=tuple(ahead[:_AHEAD]), trials=tuple(trials(store)),
         end=last, newest=until is None or until >= now, gap=longest_gap([each.stamp for each in archives], last),
+        opened=opened_by(archives, store),
     )  # fmt: skip
+
+
+def opened_by(archives: Sequence[Archive], store: Readable) -> tuple[Opened, ...]:
+    """Given archives, newest first, and their store, return which keys they need, the newest first.
+
+    The first bytes of the newest and of the oldest one are read, and where their keys differ, those of the ones between
+    which the keys change: found by halves. Empty where all need the same, or where one could not be read.
+    """
+    heads, found = Heads(store), list[Opened]()
+    run = [each for each in reversed(archives) if each.encrypted]
+    for each in sorted(ends(run, heads), key=lambda each: each.stamp) if run else ():
+        keys = tuple(sorted(heads.keys(each) or ()))
+        if found and found[-1].keys == keys:
+            found[-1] = Opened(found[-1].first, each.stamp, keys)
+        elif keys:
+            found.append(Opened(each.stamp, each.stamp, keys))
+    return tuple(reversed(found)) if len(found) > 1 and not heads.unread else ()
 
 
 def longest_gap(stamps: Sequence[datetime], end: datetime) -> Gap | None:
@@ -171,6 +215,10 @@ def parse(value: Mapping[str, Any]) -> Stored:
         ),
         end=parse_iso(end) if end else None, newest=bool(value["newest"]),
         gap=Gap(parse_iso(gap["start"]), parse_iso(gap["end"])) if gap else None,
+        opened=tuple(
+            Opened(parse_iso(each["first"]), parse_iso(each["last"]), tuple(map(str, each["keys"])))
+            for each in value.get("opened", ())
+        ),
     )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ def _edges(plan: Plan, heads: Heads) -> tuple[list[Archive], list[Archive]]:
     fit = (each for each in (*plan.goes, *plan.stays) if each.key not in plan.unfit)
     ordered = sorted(fit, key=lambda each: (each.stamp, each.encrypted))
     runs = [(goes, list(run)) for goes, run in groupby(ordered, key=gone.__contains__)]
-    goes = [each for is_gone, run in runs if is_gone for each in _ends(run, heads)]
+    goes = [each for is_gone, run in runs if is_gone for each in ends(run, heads)]
     stays = []
     for number, (is_gone, run) in enumerate(runs):
         if not is_gone:
@@ -113,14 +113,14 @@ def _edges(plan: Plan, heads: Heads) -> tuple[list[Archive], list[Archive]]:
     return goes, stays
 
 
-def _ends(run: list[Archive], heads: Heads) -> set[Archive]:
-    """Given archives that go, in the order of time, return the first, the last, and those between which the key
+def ends(run: Sequence[Archive], heads: Heads) -> set[Archive]:
+    """Given archives in the order of time, return the first, the last, and those between which the key
     changes: found by halves, a dozen requests among thousands."""
     found, waiting = {run[0], run[-1]}, [(0, len(run) - 1)]
     while waiting:
         first, last = waiting.pop()
-        ends = heads.keys(run[first]), heads.keys(run[last])
-        if ends[0] == ends[1] or None in ends:
+        keys = heads.keys(run[first]), heads.keys(run[last])
+        if keys[0] == keys[1] or None in keys:
             continue
         if last - first == 1:
             found |= {run[first], run[last]}

@@ -8,10 +8,11 @@ from typing import Any, cast
 
 import pytest
 from checkniner_backups.drill.record import BAD, DRILLED, GOOD, REHEARSED_THERE, UNKNOWN, UNPROVEN
-from checkniner_backups.errors import NotFoundError, SettingsError
+from checkniner_backups.errors import NotFoundError, SettingsError, StoreError
 from checkniner_backups.overview.stored import longest_gap, look, parse
 from checkniner_backups.storage.s3 import Store
 
+from tests.unit.pruning.test_edges import message
 from tests.unit.storage.test_catalog import FakeStore, key
 
 NOW = datetime.now(timezone.utc).replace(microsecond=0)
@@ -23,6 +24,14 @@ class Records(FakeStore):
     def __init__(self, keys: list[str], records: dict[str, Any]) -> None:
         super().__init__([*keys, *records])
         self.records, self.read = records, 0
+        self.beginnings, self.beginnings_read = dict[str, bytes](), 0
+
+    def read_head(self, name: str, size: int) -> bytes:
+        head = self.beginnings.get(name, message(1)[:size])
+        self.beginnings_read += 1
+        if not head:
+            raise StoreError("in a class of storage for cold things")
+        return head
 
     def get_json(self, name: str) -> Any:
         self.read += 1
@@ -68,7 +77,7 @@ def test_a_count_of_none_is_refused() -> None:
 
 
 def test_few_archives_of_many_cost_one_month() -> None:
-    store = FakeStore([key(ago(minutes=5 * number)) for number in range(50_000)])
+    store = Records([key(ago(minutes=5 * number)) for number in range(50_000)], {})
     look(cast(Store, store), 20)
     assert store.lists <= 3 + 10 + 1  # the years, the months, a page for each thousand of a month, the records
 
@@ -123,3 +132,28 @@ def test_it_survives_json() -> None:
     assert [each.encrypted for each in again.archives] == [True, False]
     assert not look(store_of([]), 20).archives
     assert look(store_of([]), 20).lines()[0] == "no archive"
+
+
+def test_which_keys_archives_need_after_a_rotation() -> None:
+    keys = [key(ago(days=day)) for day in range(1, 301)]  # 1 to 9: new; 10 to 19: both; from 20 on: old
+    records = Records(keys, {})
+    both = message(1)[:14] + message(2)
+    records.beginnings = dict.fromkeys(keys[:9], message(2)) | dict.fromkeys(keys[9:19], both)
+    found = look(cast(Store, records), 300)
+    assert records.beginnings_read < 25  # of 300
+    assert [(each.first, each.last) for each in found.opened] == [
+        (ago(days=9), ago(days=1)), (ago(days=19), ago(days=10)), (ago(days=300), ago(days=20)),
+    ]  # fmt: skip
+    old, new = "0" * 15 + "1", "0" * 15 + "2"
+    lines = "\n".join(found.lines())
+    assert (
+        f"archives from {ago(days=19):%Y-%m-%d %H:%M:%S} UTC to {ago(days=10):%Y-%m-%d %H:%M:%S} UTC need one" in lines
+    )
+    assert f"need one of the keys {old}, {new}\n" in lines
+    assert f"{ago(days=20):%Y-%m-%d %H:%M:%S} UTC need the key {old}\n" in lines
+    assert parse(json.loads(json.dumps(found.as_dict()))) == found
+    assert parse({name: value for name, value in found.as_dict().items() if name != "opened"}).opened == ()
+    same = look(cast(Store, records), 9)
+    assert same.opened == ()  # nothing to choose
+    records.beginnings[keys[20]] = b""
+    assert look(cast(Store, records), 21).opened == ()  # nobody knows
