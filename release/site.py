@@ -25,8 +25,8 @@ REQUIREMENTS = ROOT / "requirements" / "docs.txt"
 SOURCES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE", "ansible.cfg", "docs", "roles",
            "examples/checkniner/README.md")  # fmt: skip
 # The order in the margin. What is not named here follows in the order of names.
-ORDER = ("README", "docs/restore", "docs/restore-by-hand", "docs/variables", "docs/retention", "docs/monitoring",
-         "docs/overview",
+ORDER = ("README", "docs/restore", "docs/restore-by-hand", "docs/variables", "docs/retention", "docs/keys",
+         "docs/monitoring", "docs/overview",
          "modules", "command-line", "docs/collection", "docs/glossary")  # fmt: skip
 _SETTINGS = """\
 project = "checkniner backups"
