@@ -120,9 +120,10 @@ def ends(run: Sequence[Archive], heads: Heads) -> set[Archive]:
     while waiting:
         first, last = waiting.pop()
         keys = heads.keys(run[first]), heads.keys(run[last])
-        if keys[0] == keys[1] or None in keys:
+        # What is no archive names no key: two of these say nothing of what lies between them.
+        if (keys[0] == keys[1] and keys[0]) or None in keys:
             continue
-        if last - first == 1:
+        if last - first <= 1:
             found |= {run[first], run[last]}
         else:
             middle = (first + last) // 2

@@ -106,6 +106,14 @@ def test_what_is_no_archive_stands_for_none() -> None:
         assert newest == archives[-2]
 
 
+def test_what_is_no_archive_hides_no_key() -> None:
+    """Both ends of what goes are spoilt, and what lies between is the last that a key opens."""
+    archives = each_day(2)
+    heads = dict.fromkeys(archives[:1], b"spoilt") | {archives[1]: message(2)} | dict.fromkeys(archives[2:-1], b"spoilt")
+    found = looked(archives, LAST_DAY, Store(heads))
+    assert archives[1] in found.stays
+
+
 def test_what_is_no_archive_may_go() -> None:
     archives = each_day(3)
     assert archives[4] in looked(archives, ONLY_DAYS, Store({archives[4]: b""})).goes
