@@ -109,8 +109,8 @@ def test_what_is_no_archive_stands_for_none() -> None:
 def test_what_is_no_archive_hides_no_key() -> None:
     """Both ends of what goes are spoilt, and what lies between is the last that a key opens."""
     archives = each_day(2)
-    heads = dict.fromkeys(archives[:1], b"spoilt") | {archives[1]: message(2)} | dict.fromkeys(archives[2:-1], b"spoilt")
-    found = looked(archives, LAST_DAY, Store(heads))
+    spoilt: dict[Archive, bytes | Exception] = dict.fromkeys(archives[:-1], b"spoilt")
+    found = looked(archives, LAST_DAY, Store({**spoilt, archives[1]: message(2)}))
     assert archives[1] in found.stays
 
 
