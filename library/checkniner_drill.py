@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 DOCUMENTATION = """
 module: checkniner_drill
@@ -21,37 +20,10 @@ options:
     description: Name of the application whose archives these are.
     type: str
     required: true
-  archive:
-    description: V(latest), or a key.
-    type: str
-    default: latest
-  at:
-    description: The newest archive at or before this time.
-    type: str
-    default: ""
   count:
     description: So many random archives instead.
     type: int
     default: 0
-  application_path:
-    description: A checkout of the application on this machine. Without it SQL alone is drilled, as the result says.
-    type: path
-  virtualenv:
-    description: The application's virtualenv on this machine.
-    type: path
-  environment:
-    description: Variables that the application needs, besides those of the virtualenv's C(bin/activate).
-    type: dict
-    default: {}
-  allowed_extensions:
-    description: Extensions that only a superuser may create, and that may be created all the same.
-    type: list
-    elements: str
-    default: []
-  skip_settings:
-    description: Leave out the settings that C(ALTER DATABASE) had made.
-    type: bool
-    default: false
   ping_success_url:
     description:
       - Asked for (GET) when every archive was good.
@@ -63,16 +35,11 @@ options:
     description: The same where not every archive was good, or the drill failed.
     type: str
     default: ""
-requirements:
-  - boto3
-  - gpg
-  - PostgreSQL's server programs
-  - psycopg 3
-  - python-gnupg
-  - ssh-keygen
 extends_documentation_fragment:
+  - checkniner_checkout
   - checkniner_keyring
   - checkniner_store.required
+  - checkniner_trial
   - checkniner_trust.required
 author:
   - The checkniner-backups authors
@@ -126,11 +93,14 @@ from ansible.module_utils.checkniner_backups.monitoring.events import DRILL
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
 from ansible.module_utils.checkniner_backups.system.text import table
 from ansible.module_utils.checkniner_module import (
+    CHECKOUT,
     KEYRING,
     PINGS,
     STORE,
+    TRIAL,
     TRUST,
     Done,
+    code_of,
     gnupg_home_of,
     run,
     store_of,
@@ -144,12 +114,8 @@ HEAD = ["ARCHIVE", "VERDICT", "TOOK", "WHAT"]
 def run_drills(module: AnsibleModule) -> Done:
     """Given the module's arguments, drill and return the results."""
     given = module.params
-    code = None
-    if given["application_path"]:
-        environment = {str(name): str(value) for name, value in given["environment"].items()}
-        code = drill.Code(Path(given["application_path"]), Path(given["virtualenv"]), environment)
     extensions, trust = tuple(given["allowed_extensions"]), trust_of(module, given["name"])
-    plan = drill.Plan(given["name"], code, gnupg_home_of(module), extensions, given["skip_settings"], trust)
+    plan = drill.Plan(given["name"], code_of(module), gnupg_home_of(module), extensions, given["skip_settings"], trust)
     store = Store(store_of(module))
     archives = drill.choose_archives(store, given["archive"], given["at"], given["count"])
     if module.check_mode:
@@ -171,18 +137,13 @@ def main() -> None:
     """Run the module."""
     arguments = {
         **STORE,
+        **CHECKOUT,
         **KEYRING,
         **PINGS,
+        **TRIAL,
         "trust": {**TRUST["trust"], "required": True},
         "name": {"type": "str", "required": True},
-        "archive": {"type": "str", "default": "latest"},
-        "at": {"type": "str", "default": ""},
         "count": {"type": "int", "default": 0},
-        "application_path": {"type": "path"},
-        "virtualenv": {"type": "path"},
-        "environment": {"type": "dict", "default": {}, "no_log": True},
-        "allowed_extensions": {"type": "list", "elements": "str", "default": []},
-        "skip_settings": {"type": "bool", "default": False},
         "ping_success_url": {**PINGS["ping_success_url"], "aliases": ["watchdog_url"]},
     }
     code = [["application_path", "virtualenv"]]

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 DOCUMENTATION = """
@@ -31,47 +30,15 @@ options:
   name:
     description: Name of the application whose archive this is.
     type: str
-  archive:
-    description: V(latest), or a key.
-    type: str
-    default: latest
-  at:
-    description: The newest archive at or before this time.
-    type: str
-    default: ""
   minutes:
     description: The longest that it lasts.
     type: int
     default: 60
-  application_path:
-    description: A checkout of the application on this machine.
-    type: path
-  virtualenv:
-    description: The application's virtualenv on this machine.
-    type: path
-  environment:
-    description: Variables that the application needs, besides those of the virtualenv's C(bin/activate).
-    type: dict
-    default: {}
-  allowed_extensions:
-    description: Extensions that only a superuser may create, and that may be created all the same.
-    type: list
-    elements: str
-    default: []
-  skip_settings:
-    description: Leave out the settings that C(ALTER DATABASE) had made.
-    type: bool
-    default: false
-requirements:
-  - boto3
-  - gpg
-  - PostgreSQL's server programs
-  - psycopg 3
-  - python-gnupg
-  - ssh-keygen
 extends_documentation_fragment:
+  - checkniner_checkout
   - checkniner_keyring
   - checkniner_store
+  - checkniner_trial
   - checkniner_trust
 author:
   - The checkniner-backups authors
@@ -135,7 +102,18 @@ from ansible.module_utils.checkniner_backups.drill.peek import peek
 from ansible.module_utils.checkniner_backups.storage.choice import choose
 from ansible.module_utils.checkniner_backups.storage.s3 import Store
 from ansible.module_utils.checkniner_backups.system import background
-from ansible.module_utils.checkniner_module import KEYRING, STORE, TRUST, gnupg_home_of, run, store_of, trust_of
+from ansible.module_utils.checkniner_module import (
+    CHECKOUT,
+    KEYRING,
+    STORE,
+    TRIAL,
+    TRUST,
+    code_of,
+    gnupg_home_of,
+    run,
+    store_of,
+    trust_of,
+)
 
 
 def start_or_stop(module: AnsibleModule) -> dict[str, Any]:
@@ -143,12 +121,8 @@ def start_or_stop(module: AnsibleModule) -> dict[str, Any]:
     given = module.params
     if given["state"] == "stopped":
         return {"changed": not module.check_mode and background.stop(given["process"])}
-    code = None
-    if given["application_path"]:
-        environment = {str(name): str(value) for name, value in given["environment"].items()}
-        code = drill.Code(Path(given["application_path"]), Path(given["virtualenv"]), environment)
     extensions, trust = tuple(given["allowed_extensions"]), trust_of(module, given["name"])
-    plan = drill.Plan(given["name"], code, gnupg_home_of(module), extensions, given["skip_settings"], trust)
+    plan = drill.Plan(given["name"], code_of(module), gnupg_home_of(module), extensions, given["skip_settings"], trust)
     store = Store(store_of(module))
     archive = choose(store, given["archive"], given["at"])
     if module.check_mode:
@@ -161,19 +135,14 @@ def main() -> None:
     """Run the module."""
     arguments = {
         **STORE,
+        **CHECKOUT,
         **KEYRING,
+        **TRIAL,
         **TRUST,
         "state": {"type": "str", "choices": ["started", "stopped"], "default": "started"},
         "process": {"type": "str"},
         "name": {"type": "str"},
-        "archive": {"type": "str", "default": "latest"},
-        "at": {"type": "str", "default": ""},
         "minutes": {"type": "int", "default": 60},
-        "application_path": {"type": "path"},
-        "virtualenv": {"type": "path"},
-        "environment": {"type": "dict", "default": {}, "no_log": True},
-        "allowed_extensions": {"type": "list", "elements": "str", "default": []},
-        "skip_settings": {"type": "bool", "default": False},
     }
     required = [("state", "started", ["s3", "name", "trust"]), ("state", "stopped", ["process"])]
     run(start_or_stop, arguments, required_if=required, required_together=[["application_path", "virtualenv"]])

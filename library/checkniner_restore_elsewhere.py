@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 DOCUMENTATION = """
@@ -23,16 +22,6 @@ options:
   name:
     description: Name of the application whose archive it must be, with O(application_path).
     type: str
-  application_path:
-    description: A checkout of the application on this machine.
-    type: path
-  virtualenv:
-    description: The application's virtualenv on this machine.
-    type: path
-  environment:
-    description: Variables that the application needs, besides those of the virtualenv's C(bin/activate).
-    type: dict
-    default: {}
   url:
     description: URL of the database to fill, as the application understands C(DATABASE_URL).
     type: str
@@ -41,6 +30,7 @@ requirements:
   - dj-database-url
   - gpg
 extends_documentation_fragment:
+  - checkniner_checkout
   - checkniner_fixtures
   - checkniner_archive
 author:
@@ -81,9 +71,17 @@ words:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.checkniner_backups.django_app.environment import Code
 from ansible.module_utils.checkniner_backups.restore import other_database
-from ansible.module_utils.checkniner_module import FIXTURES, SOURCE, accepted_of, archive_of, run, settings_of
+from ansible.module_utils.checkniner_module import (
+    CHECKOUT,
+    FIXTURES,
+    SOURCE,
+    accepted_of,
+    archive_of,
+    code_of,
+    run,
+    settings_of,
+)
 
 NOTHING = "check mode: nothing was loaded"
 
@@ -94,11 +92,10 @@ def load(module: AnsibleModule) -> dict[str, Any]:
     if module.check_mode:
         return {"changed": True, "proven": False, "summary": NOTHING, "words": NOTHING}
     options: dict[str, Any] = {"apps": given["apps"], "accepted": accepted_of(module)}
-    if given["environment_file"]:
+    code = code_of(module)
+    if code is None:
         verification = other_database.from_server(settings_of(module), archive, given["url"], **options)
     else:
-        environment = {str(name): str(value) for name, value in given["environment"].items()}
-        code = Code(Path(given["application_path"]), Path(given["virtualenv"]), environment)
         verification = other_database.from_checkout(given["name"], code, archive, given["url"], **options)
     return {
         "changed": True,
@@ -112,12 +109,10 @@ def main() -> None:
     """Run the module."""
     arguments = {
         **SOURCE,
+        **CHECKOUT,
         **FIXTURES,
         "environment_file": {"type": "path"},
         "name": {"type": "str"},
-        "application_path": {"type": "path"},
-        "virtualenv": {"type": "path"},
-        "environment": {"type": "dict", "default": {}, "no_log": True},
         "url": {"type": "str", "required": True, "no_log": True},
     }
     run(

@@ -17,6 +17,7 @@ from ansible.module_utils import checkniner_backups as backups
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.checkniner_backups.archive.file import ArchiveFile
 from ansible.module_utils.checkniner_backups.archive.origin import Trust
+from ansible.module_utils.checkniner_backups.django_app.environment import Code
 from ansible.module_utils.checkniner_backups.errors import BackupsError, DiskError
 from ansible.module_utils.checkniner_backups.monitoring.events import FAILURE, SUCCESS, EventPings
 from ansible.module_utils.checkniner_backups.openssh import known_origins
@@ -83,6 +84,21 @@ FIXTURES: dict[str, Any] = {
 }
 """The arguments that say which fixtures are loaded. `accepted_of` reads those on what is taken all the same."""
 
+
+CHECKOUT: dict[str, Any] = {
+    "application_path": {"type": "path"},
+    "virtualenv": {"type": "path"},
+    "environment": {"type": "dict", "default": {}, "no_log": True},
+}
+"""The arguments that name a checkout of the application on this machine. `code_of` reads them."""
+
+TRIAL: dict[str, Any] = {
+    "archive": {"type": "str", "default": "latest"},
+    "at": {"type": "str", "default": ""},
+    "allowed_extensions": {"type": "list", "elements": "str", "default": []},
+    "skip_settings": {"type": "bool", "default": False},
+}
+"""The arguments that say which archive is restored into a throwaway server, and what that may leave out or create."""
 
 PINGS: dict[str, Any] = {
     "ping_success_url": {"type": "str", "default": "", "no_log": True},
@@ -159,6 +175,15 @@ def gnupg_home_of(module: AnsibleModule) -> Path | None:
     """Given a module with an argument `gnupg_home`, return that folder; None for the user's own."""
     home = module.params["gnupg_home"]
     return Path(home) if home else None
+
+
+def code_of(module: AnsibleModule) -> Code | None:
+    """Given a module with the `CHECKOUT` arguments, return the application's code; None where no path was given."""
+    given = module.params
+    if not given["application_path"]:
+        return None
+    environment = {str(name): str(value) for name, value in given["environment"].items()}
+    return Code(Path(given["application_path"]), Path(given["virtualenv"]), environment)
 
 
 def accepted_of(module: AnsibleModule) -> Accepted:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from .. import __version__
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
 GOOD, UNPROVEN, BAD = "good", "not proven", "bad"
 _KEY = re.compile(r"([0-9-]{10}T[0-9:]{8})(?:\.([a-z-]+))?\.json\Z")
-_STAMP = "%Y-%m-%dT%H:%M:%S"
 _ENDINGS = ("not-proven", "bad")
 """Of the keys of drills that were not good."""
 DRILLED, REHEARSED_THERE = "drill", "rehearsal"
@@ -129,13 +127,12 @@ class Record:
 
 def recorded(store: Listing) -> list[Record]:
     """Given a store, return the records in it, newest first. Lists, and reads nothing."""
-    folder, found = store.prefix + DRILLS, []
-    for page in store.pages(folder):
-        for each in page.objects:
-            if match := _KEY.fullmatch(each.key[len(folder) :]):
-                with suppress(ValueError):  # the 31st of February
-                    stamp = datetime.strptime(match[1], _STAMP).replace(tzinfo=timezone.utc)
-                    found.append(Record(each.key, stamp, match[2] or "", each.size))
+    from ..storage.catalog import stamped
+
+    found = (
+        Record(each.key, stamp, match[2] or "", each.size)
+        for each, stamp, match in stamped(store, store.prefix + DRILLS, _KEY)
+    )
     return sorted(found, key=lambda each: (each.stamp, each.key), reverse=True)
 
 

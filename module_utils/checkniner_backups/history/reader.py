@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
@@ -20,13 +18,12 @@ from ..errors import ArchiveError, EncryptionError, NotFoundError, OriginError
 from ..openpgp.stream import DecryptingReader
 from ..openssh.signing import is_signed_by, signer
 from ..settings import history_prefix
-from ..storage.catalog import Listing, shown
+from ..storage.catalog import Listing, shown, stamped
 from ..storage.s3 import Store
 from ..system.timestamps import is_far_ahead
 from .entries import LIMIT, History, parse, split, stamp_of
 
 _NAME = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2})\.json(\.gpg)?\Z")
-_STAMP = "%Y-%m-%dT%H:%M:%S"
 _PAGES = 100
 """So many LISTs are sent at most: a hundred thousand files are two hundred years."""
 _MOST = 400
@@ -104,16 +101,10 @@ def files(store: Listing) -> list[File]:
 
     :raises StoreError: the store cannot be asked
     """
-    return sorted(_files(store), key=lambda each: (each.stamp, each.key))
-
-
-def _files(store: Listing) -> Iterator[File]:
-    prefix = history_prefix(store.prefix)
-    for page in store.pages(prefix):
-        for each in page.objects:
-            if match := _NAME.match(each.key[len(prefix) :]):
-                with suppress(ValueError):  # the 31st of February
-                    yield File(each.key, datetime.strptime(match[1], _STAMP).replace(tzinfo=timezone.utc), each.size)
+    found = stamped(store, history_prefix(store.prefix), _NAME)
+    return sorted(
+        (File(each.key, stamp, each.size) for each, stamp, _ in found), key=lambda each: (each.stamp, each.key)
+    )
 
 
 def _names(store: Store) -> tuple[list[str], list[str]]:

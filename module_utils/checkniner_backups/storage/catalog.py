@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
@@ -61,6 +62,18 @@ class Archive:
     def name(self) -> str:
         """The file name: the key without the prefix."""
         return file_name(self.stamp, self.encrypted)
+
+
+def stamped(
+    store: Listing, folder: str, name: re.Pattern[str]
+) -> Iterator[tuple[StoredObject, datetime, re.Match[str]]]:
+    """Given a store, a folder in it and the form of a name, whose first group is a stamp, yield what is there of that
+    form: the object, its aware UTC time, and the match. Lists, and reads nothing."""
+    for page in store.pages(folder):
+        for each in page.objects:
+            if match := name.fullmatch(each.key[len(folder) :]):
+                with suppress(ValueError):  # the 31st of February
+                    yield each, datetime.strptime(match[1], _STAMP).replace(tzinfo=timezone.utc), match
 
 
 def file_name(stamp: datetime, encrypted: bool) -> str:
